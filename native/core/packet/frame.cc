@@ -1,0 +1,94 @@
+#include "frame.h"
+
+#include <sys/mman.h>
+
+#include <new>
+
+namespace penstock {
+namespace {
+
+void* map(uint64_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  madvise(memory, bytes, MADV_HUGEPAGE);
+  return memory;
+}
+
+uint32_t power_of_two(uint32_t at_least) {
+  uint32_t size = kBurst;
+  while (size < at_least) size *= 2;
+  return size;
+}
+
+}  // namespace
+
+FramePool::FramePool(const std::vector<uint32_t>& frames_per_participant) {
+  first_.push_back(0);
+  for (uint32_t frames : frames_per_participant) first_.push_back(first_.back() + frames);
+  // A ring to an owner holds all that the owner has, so giving back never finds it full.
+  for (size_t from = 0; from < frames_per_participant.size(); ++from) {
+    for (uint32_t frames : frames_per_participant) {
+      returns_.push_back(std::make_unique<Ring>(power_of_two(frames)));
+    }
+  }
+  chunks_ = static_cast<uint8_t*>(map(memory_bytes()));
+  try {
+    frames_ = static_cast<Frame*>(map(static_cast<uint64_t>(frames()) * sizeof(Frame)));
+  } catch (...) {
+    munmap(chunks_, memory_bytes());
+    throw;
+  }
+}
+
+FramePool::~FramePool() {
+  munmap(frames_, static_cast<uint64_t>(frames()) * sizeof(Frame));
+  munmap(chunks_, memory_bytes());
+}
+
+FrameCache::FrameCache(FramePool& pool, uint32_t participant)
+    : pool_(pool),
+      participant_(participant),
+      total_(pool.first_[participant + 1] - pool.first_[participant]),
+      first_(pool.first_[participant]) {
+  stack_.reserve(total_);
+  for (uint32_t i = total_; i > 0; --i) stack_.push_back(first_ + i - 1);
+}
+
+uint32_t FrameCache::allocate(FrameIndex* frames, uint32_t count) {
+  if (count > stack_.size()) count = static_cast<uint32_t>(stack_.size());
+  for (uint32_t i = 0; i < count; ++i) {
+    const FrameIndex index = stack_.back();
+    stack_.pop_back();
+    frames[i] = index;
+    pool_.frame(index).start = static_cast<uint16_t>(FramePool::receive_offset(index));
+  }
+  return count;
+}
+
+void FrameCache::free(const FrameIndex* frames, uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) {
+    const FrameIndex index = frames[i];
+    if (index - first_ < total_) {
+      stack_.push_back(index);
+      continue;
+    }
+    const uint32_t owner = pool_.owner(index);
+    uint32_t run = 1;
+    while (i + run < count && pool_.owner(frames[i + run]) == owner) ++run;
+    pool_.returns(participant_, owner).push(frames + i, run);
+    i += run - 1;
+  }
+}
+
+void FrameCache::reclaim() {
+  for (uint32_t from = 0; from < pool_.participants(); ++from) {
+    if (from == participant_) continue;
+    Ring& ring = pool_.returns(from, participant_);
+    FrameIndex frames[kBurst];
+    while (const uint32_t count = ring.pop(frames, kBurst)) {
+      for (uint32_t i = 0; i < count; ++i) stack_.push_back(frames[i]);
+    }
+  }
+}
+
+}  // namespace penstock

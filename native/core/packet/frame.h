@@ -1,0 +1,121 @@
+// Frames: one pool of 4 KiB chunks, and one cache line of description per chunk in an array beside them
+// (chunks are a page apart, so descriptions inside them would all fall into one set of the cache).
+//
+//   1. A worker allocates from its own FrameCache (a stack: the chunk freed last is the one still in cache).
+//   2. Rings and stages carry FrameIndex values; who holds the index owns the frame.
+//   3. A frame freed by another worker travels back to its owner through a ring, in bursts.
+//
+// The control thread takes part like a worker, with frames of its own for injecting.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ring.h"
+
+namespace penstock {
+
+using FrameIndex = uint32_t;
+constexpr FrameIndex kNoFrame = 0xffffffff;
+constexpr uint32_t kChunkBytes = 4096;  // AF_XDP refuses larger chunks
+constexpr uint32_t kHeadroom = 256;     // for outer headers put before the packet
+constexpr uint32_t kBurst = 64;
+
+// Where a frame goes on after a hand-over to the worker that owns it.
+enum class Stage : uint8_t { kParse, kSession, kSeal };
+
+struct alignas(64) Frame {
+  uint16_t start;   // first byte of the packet, from the start of the chunk
+  uint16_t length;  // bytes from start
+  uint16_t l3;      // network header, from start
+  uint16_t l4;      // transport header, from start (0: none, e.g. a later fragment)
+  uint8_t version;  // 4, 6, or 0 when not IP
+  uint8_t protocol;
+  uint8_t flags;  // FrameFlag
+  Stage stage;
+  uint16_t node;
+  uint16_t port;  // received on; after routing: to be sent on
+  uint16_t routing_instance;
+  uint16_t zone;
+  uint32_t neighbour;   // next hop, set by routing
+  uint32_t tunnel_in;   // index of the SA that it was opened with, or kNoIndex
+  uint32_t tunnel_out;  // index of the SA that will seal it, or kNoIndex
+  uint32_t session;
+  uint64_t received;     // the loop's time, ns, when it was received
+  uint16_t source_port;  // transport ports in host order, or ICMP identifier twice; 0 when l4 is 0
+  uint16_t destination_port;
+  uint32_t reserved[2];
+};
+static_assert(sizeof(Frame) == 64);
+
+constexpr uint32_t kNoIndex = 0xffffffff;
+
+enum FrameFlag : uint8_t {
+  kFirstFragment = 1,
+  kLaterFragment = 2,
+  kDontFragment = 4,
+  kTagged = 8,      // carries (or, going out, wants) the interface's VLAN tag
+  kDecrypted = 16,  // came out of a tunnel
+};
+
+class FramePool {
+ public:
+  // participants: workers and the control thread; frames are split between them as given.
+  // Throws std::bad_alloc when the memory cannot be had.
+  explicit FramePool(const std::vector<uint32_t>& frames_per_participant);
+  ~FramePool();
+  FramePool(const FramePool&) = delete;
+  FramePool& operator=(const FramePool&) = delete;
+
+  Frame& frame(FrameIndex index) { return frames_[index]; }
+  uint8_t* chunk(FrameIndex index) { return chunks_ + static_cast<uint64_t>(index) * kChunkBytes; }
+  uint8_t* data(FrameIndex index) { return chunk(index) + frames_[index].start; }
+  // Where a received packet is put: headroom, and a little more so that the first lines of a burst's packets
+  // do not all fall into one set of the cache.
+  static uint32_t receive_offset(FrameIndex index) { return kHeadroom + (index & 7) * 64; }
+
+  uint32_t participants() const { return static_cast<uint32_t>(first_.size() - 1); }
+  uint32_t owner(FrameIndex index) const {
+    uint32_t participant = 0;
+    while (index >= first_[participant + 1]) ++participant;
+    return participant;
+  }
+  uint32_t frames() const { return first_.back(); }
+  uint8_t* memory() { return chunks_; }
+  uint64_t memory_bytes() const { return static_cast<uint64_t>(frames()) * kChunkBytes; }
+
+ private:
+  friend class FrameCache;
+  Ring& returns(uint32_t from, uint32_t to) { return *returns_[from * participants() + to]; }
+
+  std::vector<uint32_t> first_;  // first frame of each participant, then the total
+  uint8_t* chunks_ = nullptr;
+  Frame* frames_ = nullptr;
+  std::vector<std::unique_ptr<Ring>> returns_;
+};
+
+// A participant's own frames. One thread at a time.
+class FrameCache {
+ public:
+  FrameCache(FramePool& pool, uint32_t participant);
+
+  // Gives up to count frames, start set to the receive offset; returns how many.
+  uint32_t allocate(FrameIndex* frames, uint32_t count);
+  void free(const FrameIndex* frames, uint32_t count);
+  void free(FrameIndex frame) { free(&frame, 1); }
+  // Takes back what others freed. Called once per burst loop.
+  void reclaim();
+
+  FramePool& pool() { return pool_; }
+  uint32_t available() const { return static_cast<uint32_t>(stack_.size()); }
+  uint32_t total() const { return total_; }
+
+ private:
+  FramePool& pool_;
+  const uint32_t participant_;
+  const uint32_t total_;
+  const uint32_t first_;
+  std::vector<FrameIndex> stack_;  // reserved to total_: never grows on the packet path
+};
+
+}  // namespace penstock

@@ -1,0 +1,33 @@
+// A port: where frames come from and go to. One object per interface and worker, used by that worker alone.
+// Memory wires, captures, AF_PACKET: one interface, one file each.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "../packet/frame.h"
+
+namespace penstock {
+
+class Port {
+ public:
+  virtual ~Port() = default;
+
+  // Fills up to count (at most kBurst) frames from the caller's cache with received packets: start and length
+  // are set, `received` is `now` (nanoseconds). Returns how many; the frames are the caller's.
+  virtual uint32_t receive(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) = 0;
+
+  // Takes the first n of count frames and returns n; the port owns those (it frees them through the cache,
+  // now or later). The rest stay the caller's, who drops them as wire_full (or port_closed when !open()).
+  virtual uint32_t transmit(FrameCache& cache, const FrameIndex* frames, uint32_t count) = 0;
+
+  // What poll(2) may sleep on, or -1: this port has to be asked.
+  virtual int descriptor() const { return -1; }
+
+  // False once the port can no longer be used (the interface vanished, the other end was shut).
+  virtual bool open() const { return true; }
+
+  // Why not open, for people; empty while open.
+  virtual std::string fault() const { return {}; }
+};
+
+}  // namespace penstock
