@@ -1,0 +1,83 @@
+// The forwarding node: a router, a gateway, or both, by what its tables say. forwarder.cc opens with the path
+// of a packet.
+#pragma once
+#include <array>
+#include <string>
+#include <vector>
+
+#include "../esp/sa.h"
+#include "neighbour.h"
+#include "node.h"
+#include "tables.h"
+
+namespace penstock {
+
+struct ForwarderOptions {
+  uint32_t session_limit = 1 << 20;  // per worker
+  uint32_t neighbour_limit = 4096;
+  uint32_t sa_limit = 65536;    // per direction
+  uint32_t statistics = 65536;  // packets-and-bytes pairs
+  bool audit_nonces = false;    // check on the wire that no (key, IV) is seen twice (emulator)
+};
+
+// Packets and bytes, one writer per worker.
+struct Statistic {
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+};
+
+// What a nonce audit saw.
+struct NonceAudit {
+  uint64_t seen = 0;
+  uint64_t repeated = 0;  // an IV seen twice under one key
+  uint64_t unproven = 0;  // too far behind to say
+};
+
+class Forwarder : public Node {
+ public:
+  Forwarder(std::string name, uint32_t workers, ForwarderOptions options);
+  ~Forwarder() override;
+
+  bool poll(uint32_t worker, uint64_t now) override;
+  void resume(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count) override;
+  uint64_t next_deadline(uint32_t worker) const override;
+  void collect(uint64_t oldest) override;
+
+  // Control thread. Publishes parts: those that are null stay as they are. The version is the plane's next.
+  void publish(Tables parts, uint64_t version);
+  const Tables& published() const { return *current_; }
+
+  // Control thread. SAs live in slabs: returns the index, or kNoIndex with `error` saying why.
+  uint32_t add_inbound_sa(const InboundSaOptions& options, std::string& error);
+  uint32_t add_outbound_sa(const OutboundSaOptions& options, std::string& error);
+  // After the publication that no longer names it: zeroised and freed once no worker can see it.
+  void retire_inbound_sa(uint32_t index);
+  void retire_outbound_sa(uint32_t index);
+  // Control thread, for show: nullptr when there is none. Counters in it are the workers' and move.
+  const InboundSa* inbound_sa(uint32_t index) const;
+  const OutboundSa* outbound_sa(uint32_t index) const;
+
+  // Control thread: the neighbour of this address, made if it is new (no room: kNoIndex).
+  uint32_t neighbour(uint16_t interface, const Ip& address);
+  NeighbourTable& neighbours() { return neighbours_; }
+
+  Statistic statistic(uint32_t index) const;  // summed over workers
+  NonceAudit nonce_audit() const;
+  // Sessions of one worker for show: from `cursor` on, at most `most`; returns the next cursor, 0 when done.
+  uint64_t sessions(uint32_t worker, uint64_t cursor, uint32_t most,
+                    std::vector<struct SessionView>& out) const;
+  uint64_t session_count(uint32_t worker) const;
+
+ private:
+  struct Shard;
+  friend struct Shard;
+
+  const ForwarderOptions options_;
+  NeighbourTable neighbours_;
+  std::atomic<const Tables*> current_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  struct Slabs;
+  std::unique_ptr<Slabs> slabs_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,65 @@
+// A traffic endpoint on a wire: a client that sends the flows it was given and checks every answer, or a
+// server that checks every request and answers it with a packet of the same size. What a packet must look
+// like is a function of (flow, sequence, direction), so both ends compare every byte and nothing is
+// remembered per packet.
+//
+// A client waits on credit: it has at most `credit` packets under way on each worker, counted as frames that
+// are not back in the pool, so a packet lost anywhere gives its credit back and none is waited for in vain.
+#pragma once
+#include <vector>
+
+#include "node.h"
+#include "route_table.h"
+
+namespace penstock {
+
+struct Flow {
+  Ip source;
+  Ip destination;
+  uint16_t source_port;
+  uint16_t destination_port;
+};
+
+struct HostOptions {
+  bool server = false;
+  uint8_t mac[6] = {};
+  uint8_t gateway_mac[6] = {};  // where all packets go: the wire's other end
+  std::vector<Flow> flows;      // both ends hold the same flows, seen from the client
+  std::vector<uint16_t> sizes;  // IP packet lengths, drawn in the order given, round and round
+  uint32_t credit = 128;        // client: packets under way per worker
+  uint64_t seed = 1;
+};
+
+// Log-linear histogram of nanoseconds: 32 steps per power of two, so 3 % wide.
+struct LatencyHistogram {
+  static constexpr uint32_t kBuckets = 32 * 40;
+  uint64_t counts[kBuckets] = {};
+  static uint32_t bucket(uint64_t ns);
+  static uint64_t upper_ns(uint32_t bucket);
+};
+
+class Host : public Node {
+ public:
+  Host(std::string name, uint32_t workers, HostOptions options);
+  ~Host() override;
+
+  bool poll(uint32_t worker, uint64_t now) override;
+  void resume(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count) override;
+  uint64_t next_deadline(uint32_t worker) const override;
+  void collect(uint64_t) override {}
+
+  // Control thread: a client starts paused.
+  void set_sending(bool sending) { sending_.store(sending, std::memory_order_release); }
+  const LatencyHistogram& latency(uint32_t worker) const;
+
+ private:
+  struct Shard;
+  void send(Shard& shard, uint32_t worker, uint64_t now);
+  void receive(Shard& shard, uint32_t worker, uint64_t now);
+
+  const HostOptions options_;
+  std::atomic<bool> sending_{false};
+  std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+}  // namespace penstock

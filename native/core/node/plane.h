@@ -1,0 +1,130 @@
+// A plane: workers, nodes, the frame pool and what joins them. One process may hold several; each is driven
+// either by real workers (poll_worker, one thread each) or by virtual time (step, one thread for all).
+//
+//   control thread                         worker w
+//   add_node, add ports, publish  ──▶      poll_worker(w): nodes in id order, until the time is up
+//   take_punts  ◀── ring ──                  1. take what other workers handed over
+//   inject      ── ring ──▶                  2. take what the control thread injects
+//   counters, sessions … ◀── memory          3. each node: receive, stages, transmit; timers
+//
+// A worker publishes the table version that it works with at each turn, and kOffline before it sleeps or
+// returns; collect() frees what no worker can still see.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../packet/counters.h"
+#include "../packet/frame.h"
+
+namespace penstock {
+
+class Node;
+class MemoryWire;
+
+struct PlaneOptions {
+  uint32_t workers = 1;
+  uint32_t frames_per_worker = 4096;
+  uint32_t control_frames = 1024;
+  uint32_t hand_over_ring = 1024;  // frames, a power of two
+};
+
+struct Punt {
+  uint16_t node;
+  uint16_t port;
+  uint16_t worker;
+  uint64_t received;  // ns
+  std::vector<uint8_t> packet;
+};
+
+enum class WorkerState : uint8_t { kIdle, kRunning, kSleeping, kFailed };
+
+class Plane {
+ public:
+  explicit Plane(const PlaneOptions& options);
+  ~Plane();
+  Plane(const Plane&) = delete;
+  Plane& operator=(const Plane&) = delete;
+
+  const PlaneOptions& options() const { return options_; }
+  uint32_t workers() const { return options_.workers; }
+  FramePool& pool() { return pool_; }
+
+  // Control thread. Nodes and ports are added before workers run.
+  uint16_t add_node(std::unique_ptr<Node> node);
+  Node& node(uint16_t id) { return *nodes_[id]; }
+  size_t nodes() const { return nodes_.size(); }
+
+  // Control thread: packets that workers punted, at most `most`.
+  std::vector<Punt> take_punts(uint32_t most);
+  // Control thread: sends a packet (with link header) out of a node's port, from worker 0. False: no frame or
+  // no room just now.
+  bool inject(uint16_t node, uint16_t port, const uint8_t* packet, uint32_t length);
+  // Control thread: frees what was retired and no worker can see any more.
+  void collect();
+  // Control thread: a version for the next publication (see Node::publish).
+  uint64_t next_version() { return ++version_; }
+  uint64_t version() const { return version_; }
+  // The oldest version a worker may be working with; the newest there is when all are offline.
+  uint64_t oldest_seen() const;
+
+  // Worker thread: polls until budget_ns have passed or stop() was called. Returns false once stopped.
+  // Sleeps in poll(2) when nothing came for a while and every port of this worker has a descriptor, or none
+  // has work; at most for the budget.
+  bool poll_worker(uint32_t worker, uint64_t budget_ns);
+  void stop();
+  bool stopped() const { return stopping_.load(std::memory_order_acquire); }
+  // Virtual time: every worker's turn once, on the calling thread, at `now`. Returns whether anything moved.
+  bool step(uint64_t now);
+  // The earliest time at which a node has something to do by itself.
+  uint64_t next_deadline() const;
+
+  // Turns taken by a worker since start (its heartbeat), and what it is doing.
+  uint64_t turns(uint32_t worker) const;
+  WorkerState state(uint32_t worker) const;
+  uint64_t busy_turns(uint32_t worker) const;
+
+  // For nodes, on a worker's thread.
+  FrameCache& cache(uint32_t worker) { return *worker_[worker]->cache; }
+  // Hands a frame over; false when the ring is full (the caller drops it as hand_over_full).
+  bool hand_over(uint32_t from, uint32_t to, FrameIndex frame);
+  bool punt(uint32_t worker, FrameIndex frame);
+  // Frames held anywhere (wires, rings, pending): total less free ones. Exact when workers are idle.
+  uint64_t frames_in_use() const;
+
+ private:
+  struct alignas(64) Worker {
+    std::unique_ptr<FrameCache> cache;
+    std::unique_ptr<Ring> punts;
+    std::vector<std::unique_ptr<Ring>> from;  // hand-over ring from each worker
+    alignas(64) std::atomic<uint64_t> seen;
+    std::atomic<uint64_t> turns{0};
+    std::atomic<uint64_t> busy{0};
+    std::atomic<uint32_t> free_frames{0};
+    std::atomic<WorkerState> state{WorkerState::kIdle};
+    int wake = -1;  // eventfd
+  };
+  static constexpr uint64_t kOffline = ~0ull;
+
+  bool turn(uint32_t worker, uint64_t now);
+  void sleep(uint32_t worker, uint64_t budget_ns);
+
+  const PlaneOptions options_;
+  FramePool pool_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<std::unique_ptr<Worker>> worker_;
+  std::unique_ptr<FrameCache> control_cache_;
+  std::unique_ptr<Ring> injects_;
+  std::atomic<uint64_t> version_{0};
+  std::atomic<bool> stopping_{false};
+};
+
+// The process's planes: native memory belongs to the process, not to a thread's environment. A worker thread
+// attaches by id; the memory goes when the last holder lets go.
+uint32_t register_plane(std::shared_ptr<Plane> plane);
+std::shared_ptr<Plane> find_plane(uint32_t id);
+void forget_plane(uint32_t id);
+
+}  // namespace penstock

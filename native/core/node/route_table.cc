@@ -1,0 +1,60 @@
+#include "route_table.h"
+
+#include <algorithm>
+
+namespace penstock {
+
+Ip prefix_mask(unsigned length) {
+  uint8_t bytes[16] = {};
+  for (unsigned i = 0; i < 16; ++i) {
+    const unsigned bits = length > i * 8 ? std::min(length - i * 8, 8u) : 0;
+    bytes[i] = static_cast<uint8_t>(0xff00u >> bits);
+  }
+  return Ip::v6(bytes);
+}
+
+RouteTable::RouteTable(const std::vector<Entry>& entries) {
+  size_t size = 16;
+  while (size < entries.size() * 2) size *= 2;
+  slots_.assign(size, Slot{});
+  mask_ = size - 1;
+  bool used[2][129] = {};
+  for (const Entry& entry : entries) {
+    const Ip mask = prefix_mask(entry.length);
+    const Ip prefix = {entry.prefix.high & mask.high, entry.prefix.low & mask.low};
+    size_t at = home(entry.instance, entry.length, prefix);
+    while (slots_[at].used && !(slots_[at].prefix == prefix && slots_[at].length == entry.length &&
+                                slots_[at].instance == entry.instance)) {
+      at = (at + 1) & mask_;
+    }
+    slots_[at] = {prefix, entry.value, entry.instance, entry.length, 1};
+    used[entry.length >= 96 && prefix.is_v4()][entry.length] = true;
+  }
+  for (int family = 0; family < 2; ++family) {
+    for (int length = 128; length >= 0; --length) {
+      if (used[family][length])
+        lengths_[family].push_back({prefix_mask(length), static_cast<uint8_t>(length)});
+    }
+  }
+}
+
+uint32_t RouteTable::find(uint16_t instance, const Ip& ip) const {
+  for (const Length& length : lengths_[ip.is_v4()]) {
+    const Ip prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
+    for (size_t at = home(instance, length.length, prefix); slots_[at].used; at = (at + 1) & mask_) {
+      const Slot& slot = slots_[at];
+      if (slot.prefix == prefix && slot.length == length.length && slot.instance == instance)
+        return slot.value;
+    }
+  }
+  return kNone;
+}
+
+void RouteTable::prefetch(uint16_t instance, const Ip& ip) const {
+  const auto& lengths = lengths_[ip.is_v4()];
+  if (lengths.empty()) return;
+  const Ip prefix = {ip.high & lengths[0].mask.high, ip.low & lengths[0].mask.low};
+  __builtin_prefetch(&slots_[home(instance, lengths[0].length, prefix)]);
+}
+
+}  // namespace penstock

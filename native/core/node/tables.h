@@ -1,0 +1,133 @@
+// The tables of a node: immutable values that the control plane builds and workers read through one pointer
+// each, swapped between bursts. They hold only maps; state (SAs, sessions, neighbours, statistics) lives in
+// slabs of the node and is addressed from here by index.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "route_table.h"
+
+namespace penstock {
+
+struct InterfaceTable {
+  struct Interface {
+    uint16_t port;              // index of the node's port
+    uint16_t vlan;              // 0: untagged
+    uint16_t mtu;               // bytes of IP packet
+    uint16_t routing_instance;  // packets received here are routed in it
+    uint16_t zone;
+    int16_t filter_v4;  // index into FilterTable, -1: none
+    int16_t filter_v6;
+    uint8_t mac[6];
+    std::vector<Ip> addresses;  // own addresses on this link: answered for in ARP and neighbour discovery
+  };
+  std::vector<Interface> interfaces;
+};
+
+// Filter-based forwarding: the first term that matches decides.
+struct FilterTable {
+  enum class Action : uint8_t { kAccept, kDiscard, kRoutingInstance };
+  struct Prefix {
+    Ip address;
+    uint8_t length;  // of 128: IPv4 prefixes are stored mapped, 96 longer
+  };
+  struct Term {
+    std::vector<Prefix> sources;       // empty: any
+    std::vector<Prefix> destinations;  // empty: any
+    std::vector<uint8_t> protocols;    // empty: any
+    Action action;
+    uint16_t routing_instance;
+    uint32_t statistic;  // index of a packets-and-bytes pair, or kNoIndex
+  };
+  struct Filter {
+    std::vector<Term> terms;
+  };
+  std::vector<Filter> filters;
+};
+
+// A group of members behind one consistent-hash table: a TLB virtual service or an ECMP next hop.
+struct GroupTable {
+  enum class Key : uint8_t { kSourceIp, kDestinationIp, kSymmetric, kFiveTuple, kSymmetricFiveTuple };
+  struct Member {
+    uint32_t neighbour;  // index into the node's neighbour table
+    uint32_t statistic;
+  };
+  struct Group {
+    Key key;
+    uint64_t seed;
+    std::vector<uint16_t> slots;  // member index per slot; 0xffff: no member is up
+    std::vector<Member> members;
+  };
+  std::vector<Group> groups;
+};
+
+// What a route leads to.
+struct NextHop {
+  enum class Kind : uint8_t {
+    kLocal,      // this node
+    kConnected,  // the destination itself, on interface `index`
+    kNeighbour,  // neighbour `index`
+    kTunnel,     // outbound SA `index`
+    kGroup,      // group `index`
+    kDiscard,
+  };
+  Kind kind;
+  uint32_t index;
+  bool operator==(const NextHop&) const = default;
+};
+
+struct Routes {
+  RouteTable table;  // value: index into next_hops
+  std::vector<NextHop> next_hops;
+};
+
+// Inbound SAs by destination address and SPI.
+struct SpiTable {
+  struct Entry {
+    Ip address;
+    uint32_t spi;  // 0: free slot (RFC 4303 §2.1 reserves it)
+    uint32_t sa;
+  };
+  std::vector<Entry> entries;  // open addressing, a power of two, at most half full
+
+  uint32_t find(const Ip& address, uint32_t spi) const;
+  void prefetch(const Ip& address, uint32_t spi) const;
+  static SpiTable build(const std::vector<Entry>& entries);
+};
+
+// Security policies, first match wins within a pair of zones.
+struct PolicyTable {
+  struct Policy {
+    uint16_t from_zone;  // 0xffff: any
+    uint16_t to_zone;
+    std::vector<FilterTable::Prefix> sources;
+    std::vector<FilterTable::Prefix> destinations;
+    uint8_t protocol;              // 0: any
+    uint16_t port_low, port_high;  // destination port; 0…65535: any
+    bool permit;
+    uint32_t id;
+  };
+  bool default_permit = false;
+  std::vector<Policy> policies;
+};
+
+struct FlowOptions {
+  bool sessions = false;            // false: the node routes each packet on its own (a router)
+  bool syn_check = true;            // security flow tcp-session no-syn-check turns it off
+  bool syn_check_in_tunnel = true;  // … no-syn-check-in-tunnel
+};
+
+// One snapshot. Parts are shared between snapshots: a change replaces the parts that it touches.
+struct Tables {
+  uint64_t version = 0;
+  std::shared_ptr<const InterfaceTable> interfaces;
+  std::shared_ptr<const FilterTable> filters;
+  std::shared_ptr<const GroupTable> groups;
+  std::shared_ptr<const Routes> routes;
+  std::shared_ptr<const SpiTable> spis;
+  std::shared_ptr<const PolicyTable> policies;
+  FlowOptions flow;
+};
+
+}  // namespace penstock

@@ -1,0 +1,354 @@
+/**
+ * The one door to the native core: loads the addon, says what it takes and gives. Addresses are bytes in network
+ * order (4 or 16), times are nanoseconds as numbers or bigint where said, indices are small integers.
+ */
+import { createRequire } from 'node:module';
+
+export type Bytes = Uint8Array;
+
+export interface PlaneOptions {
+  workers: number;
+  framesPerWorker: number;
+  controlFrames: number;
+  /** frames, a power of two */
+  handOverRing: number;
+}
+
+export interface ForwarderOptions {
+  name: string;
+  sessionLimit: number;
+  neighbourLimit: number;
+  saLimit: number;
+  statistics: number;
+  auditNonces: boolean;
+}
+
+export interface HostFlow {
+  source: Bytes;
+  destination: Bytes;
+  sourcePort: number;
+  destinationPort: number;
+}
+
+export interface HostOptions {
+  name: string;
+  server: boolean;
+  mac: Bytes;
+  gatewayMac: Bytes;
+  flows: HostFlow[];
+  sizes: number[];
+  credit: number;
+  seed: number;
+}
+
+export interface InterfaceEntry {
+  port: number;
+  vlan: number;
+  mtu: number;
+  routingInstance: number;
+  zone: number;
+  /** index into filters, -1: none */
+  filterV4: number;
+  filterV6: number;
+  mac: Bytes;
+  addresses: Bytes[];
+}
+
+export interface PrefixBytes {
+  address: Bytes;
+  length: number;
+}
+
+export interface FilterTerm {
+  sources: PrefixBytes[];
+  destinations: PrefixBytes[];
+  protocols: number[];
+  action: 'accept' | 'discard' | 'routing-instance';
+  routingInstance: number;
+  /** index of a packets-and-bytes pair, -1: not counted */
+  statistic: number;
+}
+
+export type HashKey = 'source-ip' | 'destination-ip' | 'symmetric' | '5-tuple' | 'symmetric-5-tuple';
+
+export interface GroupEntry {
+  key: HashKey;
+  seed: bigint;
+  /** member index per slot; 0xffff: none is up */
+  slots: Uint16Array;
+  members: { interface: number; address: Bytes; statistic: number }[];
+}
+
+export type NextHop =
+  | { kind: 'local' | 'discard' }
+  | { kind: 'connected'; interface: number }
+  | { kind: 'neighbour'; interface: number; address: Bytes }
+  | { kind: 'tunnel'; sa: number }
+  | { kind: 'group'; group: number };
+
+export interface RouteEntry {
+  routingInstance: number;
+  prefix: Bytes;
+  length: number;
+  nextHop: NextHop;
+}
+
+export interface SpiEntry {
+  address: Bytes;
+  spi: number;
+  /** index of the inbound SA */
+  sa: number;
+}
+
+export interface PolicyEntry {
+  /** 0xffff: any */
+  fromZone: number;
+  toZone: number;
+  sources: PrefixBytes[];
+  destinations: PrefixBytes[];
+  /** 0: any */
+  protocol: number;
+  portLow: number;
+  portHigh: number;
+  permit: boolean;
+  id: number;
+}
+
+export interface FlowEntry {
+  sessions: boolean;
+  synCheck: boolean;
+  synCheckInTunnel: boolean;
+}
+
+/** What publish() replaces; parts left out stay as they are. */
+export interface TableParts {
+  interfaces?: InterfaceEntry[];
+  filters?: FilterTerm[][];
+  groups?: GroupEntry[];
+  routes?: RouteEntry[];
+  spis?: SpiEntry[];
+  policies?: { defaultPermit: boolean; policies: PolicyEntry[] };
+  flow?: FlowEntry;
+}
+
+export interface Neighbour {
+  interface: number;
+  address: Bytes;
+  mac: Bytes | null;
+  state: 'incomplete' | 'reachable' | 'probing' | 'failed';
+}
+
+export interface DropRecord {
+  timeNs: bigint;
+  worker: number;
+  /** index into counterNames of counters.ts */
+  reason: number;
+  port: number;
+  protocol: number;
+  source: Bytes | null;
+  destination: Bytes | null;
+  sourcePort: number;
+  destinationPort: number;
+}
+
+export interface Punt {
+  node: number;
+  port: number;
+  worker: number;
+  receivedNs: bigint;
+  packet: Bytes;
+}
+
+export interface WorkerStatus {
+  state: 'idle' | 'running' | 'sleeping' | 'failed';
+  turns: number;
+  busyTurns: number;
+}
+
+export interface SelectorEntry {
+  local: PrefixBytes;
+  remote: PrefixBytes;
+  /** 0: any */
+  protocol: number;
+  localPorts: [number, number];
+  remotePorts: [number, number];
+}
+
+export interface SaOptions {
+  spi: number;
+  /** key and, behind it, the 4-byte salt: 20 or 36 bytes. The caller zeroises it afterwards. */
+  key: Bytes;
+  extendedSequenceNumber: boolean;
+  selectors: SelectorEntry[];
+  /** worker that owns the SA */
+  anchor: number;
+  /** the control plane's id of the tunnel: both directions and every rekey carry the same */
+  tunnel: number;
+  lifetime: {
+    softSeconds: number;
+    hardSeconds: number;
+    softPackets: bigint;
+    hardPackets: bigint;
+    softKilobytes: bigint;
+    hardKilobytes: bigint;
+  };
+  /** UDP encapsulation (RFC 3948), null: none */
+  udp: { sourcePort: number; destinationPort: number } | null;
+}
+
+export interface InboundSaOptions extends SaOptions {
+  /** 0: none; else a power of two from 64 to 8192 */
+  replayWindow: number;
+}
+
+export interface OutboundSaOptions extends SaOptions {
+  source: Bytes;
+  destination: Bytes;
+  /** 1…15 */
+  nodeId: number;
+  /** 0…4095, specs of the nonce: node-id | epoch | counter */
+  epoch: number;
+  nextSequence: bigint;
+  dfBit: 'copy' | 'set' | 'clear';
+  /** -1: copied from the inner packet */
+  dscp: number;
+  mtu: number;
+}
+
+export interface SaStatus {
+  index: number;
+  spi: number;
+  tunnel: number;
+  anchor: number;
+  packets: bigint;
+  bytes: bigint;
+  /** outbound: next; inbound: highest authenticated */
+  sequence: bigint;
+  rekeyWanted: boolean;
+  expired: boolean;
+  drops: { replay: bigint; authFailed: bigint; selector: bigint };
+}
+
+export interface SessionWing {
+  source: Bytes;
+  destination: Bytes;
+  sourcePort: number;
+  destinationPort: number;
+  protocol: number;
+  routingInstance: number;
+  zone: number;
+  packets: bigint;
+  bytes: bigint;
+  /** 'active' or 'warm' */
+  haState: 'active' | 'warm';
+  tunnel: number;
+}
+
+export interface SessionStatus {
+  id: bigint;
+  worker: number;
+  policy: number;
+  timeoutSeconds: number;
+  tcpState: string;
+  in: SessionWing;
+  out: SessionWing;
+}
+
+export interface SessionPage {
+  sessions: SessionStatus[];
+  /** hand back to go on; null: the last page */
+  cursor: bigint | null;
+}
+
+/** A plane as the control thread sees it. Errors of arguments are thrown as TypeError or RangeError naming the field. */
+export interface NativePlane {
+  readonly id: number;
+  addForwarder(options: ForwarderOptions): number;
+  addHost(options: HostOptions): number;
+  /** A memory wire between two nodes: their port indices. capacity: frames a direction and worker, a power of two. */
+  addWire(nodeA: number, nodeB: number, capacity: number): [number, number];
+  /** An AF_PACKET port. Throws an error with code 'EPERM', 'ENODEV', … and a message that says the mend. */
+  addPacketSocket(node: number, interfaceName: string): number;
+  /** A capture read as input and/or written as output. */
+  addCapture(node: number, files: { read?: string; write?: string; paced?: boolean }): number;
+  portStatus(node: number, port: number): { open: boolean; fault: string; mac: Bytes | null; mtu: number };
+
+  publish(node: number, parts: TableParts): void;
+  addInboundSas(node: number, sas: InboundSaOptions[]): number[];
+  addOutboundSas(node: number, sas: OutboundSaOptions[]): number[];
+  retireSas(node: number, direction: 'inbound' | 'outbound', indices: number[]): void;
+  saStatus(node: number, direction: 'inbound' | 'outbound', indices: number[]): SaStatus[];
+
+  setNodeRunning(node: number, running: boolean): void;
+  setSending(node: number, sending: boolean): void;
+
+  /** A live view: one row of counters per worker, counterCount words each (order of counters.ts). */
+  counters(node: number): BigUint64Array;
+  statistics(node: number, indices: number[]): { packets: bigint; bytes: bigint }[];
+  neighbours(node: number): Neighbour[];
+  dropRecords(node: number, most: number): DropRecord[];
+  sessions(node: number, worker: number, cursor: bigint, most: number): SessionPage;
+  sessionCount(node: number): number;
+  /** Log-linear buckets summed over workers, and the upper bound in ns of each bucket. */
+  latency(node: number): { counts: BigUint64Array; upperNs: Float64Array };
+  nonceAudit(node: number): { seen: bigint; repeated: bigint; unproven: bigint };
+
+  takePunts(most: number): Punt[];
+  inject(node: number, port: number, packet: Bytes): boolean;
+  collect(): void;
+  workerStatus(): WorkerStatus[];
+  framesInUse(): number;
+  stop(): void;
+  /** Virtual time, no workers running: one turn of every worker at nowNs; true when a frame moved. */
+  step(nowNs: bigint): boolean;
+  nextDeadline(): bigint;
+  /** Frees the plane once every worker has let go. */
+  close(): void;
+}
+
+/** A plane as a worker thread sees it. */
+export interface NativeWorker {
+  /** Runs for at most so long; false once the plane is stopped. */
+  poll(worker: number, budgetMicroseconds: number): boolean;
+  detach(): void;
+}
+
+export interface ChashMember {
+  name: string;
+  weight: number;
+}
+
+export interface NativeAddon {
+  createPlane(options: PlaneOptions): NativePlane;
+  /** In a worker thread; pins the thread to a CPU when cpu ≥ 0. Throws when there is no such plane. */
+  attachPlane(id: number, cpu: number): NativeWorker;
+  crypto(): { active: string; available: string[] };
+  /** Throws naming the kernels that there are. */
+  selectCrypto(name: string): void;
+  /** Seals or opens buffers with a bare AES-GCM key (tests, benches); open returns null when the tag is wrong. */
+  gcmSeal(key: Bytes, nonce: Bytes, aad: Bytes, plaintext: Bytes): Bytes;
+  gcmOpen(key: Bytes, nonce: Bytes, aad: Bytes, ciphertextAndTag: Bytes): Bytes | null;
+  chashBuild(options: {
+    members: ChashMember[];
+    dead: string[];
+    seed: bigint;
+    size: number;
+    slack: number;
+    previous?: Uint16Array;
+  }): { slots: Uint16Array; digest: bigint };
+}
+
+const require = createRequire(import.meta.url);
+let addon: NativeAddon | undefined;
+
+/** The addon, loaded on first use. Throws with the mend when it was not built. */
+export function native(): NativeAddon {
+  if (!addon) {
+    try {
+      addon = require('../../native/build/Release/penstock.node') as NativeAddon;
+    } catch (cause) {
+      throw new Error('the native core is not built; run npm run setup', { cause });
+    }
+  }
+  return addon;
+}
