@@ -83,7 +83,8 @@ export type NextHop =
   | { kind: 'local' | 'discard' }
   | { kind: 'connected'; interface: number }
   | { kind: 'neighbour'; interface: number; address: Bytes }
-  | { kind: 'tunnel'; sa: number }
+  /** zone: of the tunnel's interface (st0.x) */
+  | { kind: 'tunnel'; sa: number; zone: number }
   | { kind: 'group'; group: number };
 
 export interface RouteEntry {
@@ -98,6 +99,9 @@ export interface SpiEntry {
   spi: number;
   /** index of the inbound SA */
   sa: number;
+  /** of the tunnel's interface (st0.x): decrypted packets belong there */
+  zone: number;
+  routingInstance: number;
 }
 
 export interface PolicyEntry {

@@ -73,6 +73,7 @@ struct NextHop {
     kDiscard,
   };
   Kind kind;
+  uint16_t zone;  // kTunnel: of the tunnel's interface
   uint32_t index;
   bool operator==(const NextHop&) const = default;
 };
@@ -88,6 +89,8 @@ struct SpiTable {
     Ip address;
     uint32_t spi;  // 0: free slot (RFC 4303 §2.1 reserves it)
     uint32_t sa;
+    uint16_t zone;  // of the tunnel's interface: decrypted packets belong there
+    uint16_t routing_instance;
   };
   std::vector<Entry> entries;  // open addressing, a power of two, at most half full
 
