@@ -1,0 +1,248 @@
+/**
+ * What a configuration says once it is found right: names resolved, addresses parsed, defaults filled in.
+ * Values only; lists keep the order of the file. Names in here are known to exist.
+ */
+import type { Address, Family } from '../model/address.js';
+import type { Prefix } from '../model/prefix.js';
+import type { Secret } from '../model/secret.js';
+
+export interface Config {
+  /** as given to loadConfig(), for messages */
+  readonly file: string;
+  readonly system: SystemConfig;
+  /** physical interfaces that move packets, without lo0 and st0 */
+  readonly ports: readonly PortConfig[];
+  /** logical interfaces: one per unit, lo0 and st0 included */
+  readonly interfaces: readonly InterfaceConfig[];
+  /** [0] is the default instance, which everything that names none belongs to */
+  readonly routingInstances: readonly RoutingInstanceConfig[];
+  readonly autoRouteInjection: AutoRouteInjectionConfig;
+  readonly filters: readonly FilterConfig[];
+  readonly networkMonitoring: readonly MonitoringProfileConfig[];
+  readonly trafficLoadBalance: readonly TlbInstanceConfig[];
+  readonly vpns: readonly VpnConfig[];
+  readonly zones: readonly ZoneConfig[];
+  readonly policies: readonly PolicyConfig[];
+  readonly defaultPolicy: 'permit-all' | 'deny-all';
+  readonly flow: FlowConfig;
+}
+
+export interface SystemConfig {
+  readonly hostName: string;
+  /** 1…15, the node's part of every IV it makes (specs: IV = node-id | epoch | counter); null: it seals nothing */
+  readonly nodeId: number | null;
+  readonly workers: number;
+  /** where what must outlive the process is kept; null: nothing is */
+  readonly stateDirectory: string | null;
+  readonly controlSocket: string | null;
+}
+
+export interface PortConfig {
+  /** e.g. ge-0/0/0 */
+  readonly name: string;
+  readonly port: PortKind;
+  /** 6 bytes; null: the interface's own, or one made of host name and port */
+  readonly mac: Uint8Array | null;
+  /** bytes of IP packet */
+  readonly mtu: number;
+}
+
+export type PortKind =
+  /** a kernel interface, through a packet socket */
+  | { readonly kind: 'af-packet'; readonly interface: string }
+  /** a wire inside this process, by name: two ports that name it are its ends */
+  | { readonly kind: 'memory'; readonly wire: string }
+  /** capture files: what is received, what is sent (either may be null, not both) */
+  | { readonly kind: 'pcap'; readonly read: string | null; readonly write: string | null };
+
+export interface InterfaceConfig {
+  /** with its unit, e.g. ge-0/0/0.0, lo0.1, st0.1 */
+  readonly name: string;
+  readonly kind: 'port' | 'loopback' | 'tunnel';
+  /** name of its PortConfig, null for lo0 and st0 */
+  readonly port: string | null;
+  /** bytes of IP packet */
+  readonly mtu: number;
+  /** 1…4094, or null: untagged */
+  readonly vlanId: number | null;
+  /** own addresses with the length of their network, both families */
+  readonly addresses: readonly Prefix[];
+  /** name of the input filter per family */
+  readonly filterInput: Readonly<Record<Family, string | null>>;
+  readonly routingInstance: string;
+  readonly zone: string | null;
+}
+
+export interface RoutingInstanceConfig {
+  /** 'default' for the one outside routing-instances */
+  readonly name: string;
+  readonly instanceType: 'default' | 'virtual-router' | 'forwarding';
+  readonly staticRoutes: readonly StaticRouteConfig[];
+}
+
+export interface StaticRouteConfig {
+  readonly prefix: Prefix;
+  readonly nextHop:
+    | { readonly kind: 'address'; readonly address: Address }
+    | { readonly kind: 'interface'; readonly interface: string }
+    | { readonly kind: 'discard' };
+}
+
+/** Where the route to each tunnel's remote-ip goes, besides this node's own tables. */
+export interface AutoRouteInjectionConfig {
+  readonly export: readonly AriExportConfig[];
+}
+
+export interface AriExportConfig {
+  readonly name: string;
+  /** of the router's process, on this host */
+  readonly controlSocket: string;
+  /** the router's, not ours: where the route is put */
+  readonly routingInstance: string;
+  /** our address on the router's side; families without one are not exported */
+  readonly nextHop: Readonly<Record<Family, Address | null>>;
+}
+
+export interface FilterConfig {
+  readonly name: string;
+  readonly family: Family;
+  /** the first that matches decides; what none matches is discarded, as in the reference */
+  readonly terms: readonly FilterTermConfig[];
+}
+
+export interface FilterTermConfig {
+  readonly name: string;
+  /** empty: any */
+  readonly sourceAddress: readonly Prefix[];
+  readonly destinationAddress: readonly Prefix[];
+  /** IP protocol numbers */
+  readonly protocol: readonly number[];
+  readonly action:
+    | { readonly kind: 'accept' | 'discard' }
+    | { readonly kind: 'routing-instance'; readonly routingInstance: string };
+  /** name of the counter, null: not counted */
+  readonly count: string | null;
+}
+
+export interface MonitoringProfileConfig {
+  readonly name: string;
+  readonly probe: { readonly kind: 'icmp' };
+  readonly probeIntervalMs: number;
+  /** probes lost in a row before the real service is down */
+  readonly failureRetries: number;
+  /** probes answered in a row before it is up again */
+  readonly recoveryRetries: number;
+}
+
+export interface TlbInstanceConfig {
+  readonly name: string;
+  /** its address is the source of probes */
+  readonly interface: string;
+  readonly clientVrf: string;
+  readonly serverVrf: string;
+  readonly groups: readonly TlbGroupConfig[];
+  readonly virtualServices: readonly VirtualServiceConfig[];
+}
+
+export interface TlbGroupConfig {
+  readonly name: string;
+  readonly realServices: readonly RealServiceConfig[];
+  /** where the real services are reached */
+  readonly routingInstance: string;
+  /** names; none: a real service is up while its next hop answers ARP or neighbour discovery */
+  readonly networkMonitoringProfiles: readonly string[];
+}
+
+export interface RealServiceConfig {
+  readonly name: string;
+  readonly address: Address;
+  readonly weight: number;
+}
+
+export interface VirtualServiceConfig {
+  readonly name: string;
+  readonly mode: 'direct-server-return';
+  readonly address: Address;
+  /** of instance-type forwarding: its route to the address leads to the group */
+  readonly routingInstance: string;
+  readonly group: string;
+  readonly hashKey: 'source-ip';
+  readonly hashSeed: bigint;
+}
+
+export interface VpnConfig {
+  readonly name: string;
+  /** an st0 unit: its zone and routing instance are those of the decrypted packets */
+  readonly bindInterface: string;
+  readonly manual: ManualKeysConfig;
+  readonly trafficSelectors: readonly TrafficSelectorConfig[];
+  /** packets, a power of two; null: no anti-replay */
+  readonly antiReplayWindowSize: number | null;
+  readonly extendedSequenceNumber: boolean;
+  readonly dfBit: 'clear' | 'set' | 'copy';
+  /** the inner packet takes the outer one's DSCP when it is opened */
+  readonly copyOuterDscp: boolean;
+  /** DSCP of the outer header when sealing; null: copied from the inner packet */
+  readonly outerDscp: number | null;
+}
+
+export interface ManualKeysConfig {
+  /** the peer's outer address */
+  readonly gateway: Address;
+  /** our outer address */
+  readonly localAddress: Address;
+  /** where outer packets are routed: the instance that holds localAddress */
+  readonly routingInstance: string;
+  readonly encryptionAlgorithm: 'aes-128-gcm' | 'aes-256-gcm';
+  /** one per gateway that may send to us */
+  readonly inbound: readonly ManualSaConfig[];
+  readonly outbound: ManualSaConfig;
+}
+
+export interface ManualSaConfig {
+  readonly spi: number;
+  /** AES key (16 or 32 bytes), then the 4-byte salt: RFC 4106 §8.1 */
+  readonly key: Secret;
+}
+
+export interface TrafficSelectorConfig {
+  readonly name: string;
+  /** our side */
+  readonly localIp: Prefix;
+  /** the peer's side: gets the ARI route */
+  readonly remoteIp: Prefix;
+}
+
+export interface ZoneConfig {
+  readonly name: string;
+  /** logical interfaces */
+  readonly interfaces: readonly string[];
+}
+
+export interface PolicyConfig {
+  readonly name: string;
+  readonly fromZone: string;
+  readonly toZone: string;
+  /** of the address book, resolved; empty: any */
+  readonly sourceAddress: readonly Prefix[];
+  readonly destinationAddress: readonly Prefix[];
+  /** resolved; empty: any */
+  readonly application: readonly ApplicationConfig[];
+  readonly action: 'permit' | 'deny';
+}
+
+export interface ApplicationConfig {
+  readonly name: string;
+  /** IP protocol number */
+  readonly protocol: number;
+  /** lowest and highest, both included; null: any */
+  readonly destinationPort: readonly [number, number] | null;
+}
+
+export interface FlowConfig {
+  /** whether the node keeps sessions and asks policies: it does once it has a security zone */
+  readonly sessions: boolean;
+  readonly sessionLimit: number;
+  readonly synCheck: boolean;
+  readonly synCheckInTunnel: boolean;
+}

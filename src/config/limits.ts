@@ -1,0 +1,42 @@
+/** Our own bounds and tuning. Constants of RFCs live in wire/. */
+
+/** What check holds a configuration to, and the values it fills in. */
+export const limits = {
+  fileBytes: 16 * 1024 * 1024,
+  nesting: 64,
+  nameLength: 63,
+  /** the node-id has four bits of the IV, and 0 means none */
+  nodeId: { least: 1, most: 15 },
+  workers: { least: 1, most: 64, fallback: 1 },
+  /** below what a 4 KiB chunk holds behind its headroom, with Ethernet, ESP and an outer header */
+  mtu: { least: 576, leastInet6: 1280, most: 3200, fallback: 1500 },
+  vlanId: { least: 1, most: 4094 },
+  unit: { least: 0, most: 16_385 },
+  tlb: {
+    groups: 2_000,
+    membersPerGroup: 256,
+    realServices: 20_000,
+    weight: { least: 1, most: 1_000, fallback: 1 },
+    probeIntervalSeconds: { least: 1, most: 180, fallback: 1 },
+    retries: { least: 1, most: 16 },
+    failureRetries: 5,
+    recoveryRetries: 1,
+  },
+  ipsec: {
+    vpns: 10_000,
+    antiReplayWindow: { least: 64, most: 8_192, fallback: 64 },
+    /** RFC 4303 §2.1: 0 is never sent, 1…255 are reserved */
+    spi: { least: 256, most: 0xffff_ffff },
+    inboundPerVpn: 256,
+  },
+  sessionLimit: { least: 1, most: 10_000_000, fallback: 262_144 },
+} as const;
+
+/** What the data plane is built with. Frames are chunks of 4 KiB. */
+export const tuning = {
+  framesPerWorker: 16_384,
+  controlFrames: 1_024,
+  /** frames, a power of two */
+  handOverRing: 4_096,
+  neighbourLimit: 65_536,
+} as const;
