@@ -20,6 +20,10 @@ class Port {
   // now or later). The rest stay the caller's, who drops them as wire_full (or port_closed when !open()).
   virtual uint32_t transmit(FrameCache& cache, const FrameIndex* frames, uint32_t count) = 0;
 
+  // Gives back frames that a port which is not open still holds for its receiver, who counts them as
+  // port_closed. Returns how many; none is left when it returns 0.
+  virtual uint32_t drain(FrameIndex* /*frames*/, uint32_t /*count*/) { return 0; }
+
   // What poll(2) may sleep on, or -1: this port has to be asked.
   virtual int descriptor() const { return -1; }
 

@@ -1,0 +1,48 @@
+#include "memory.h"
+
+#include <utility>
+
+namespace penstock {
+
+class MemoryPort final : public Port {
+ public:
+  MemoryPort(std::shared_ptr<MemoryWire> wire, uint32_t side, uint32_t worker)
+      : wire_(std::move(wire)), in_(wire_->towards(side, worker)), out_(wire_->towards(side ^ 1, worker)) {}
+
+  uint32_t receive(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) override {
+    if (!wire_->open()) return 0;
+    const uint32_t taken = in_.pop(frames, count);
+    for (uint32_t i = 0; i < taken; ++i) cache.pool().frame(frames[i]).received = now;
+    return taken;
+  }
+
+  uint32_t transmit(FrameCache&, const FrameIndex* frames, uint32_t count) override {
+    return wire_->open() ? out_.push(frames, count) : 0;
+  }
+
+  uint32_t drain(FrameIndex* frames, uint32_t count) override { return in_.pop(frames, count); }
+
+  bool open() const override { return wire_->open(); }
+  std::string fault() const override { return wire_->open() ? std::string() : "the wire is shut"; }
+
+ private:
+  const std::shared_ptr<MemoryWire> wire_;
+  Ring& in_;
+  Ring& out_;
+};
+
+MemoryWire::MemoryWire(uint32_t capacity, uint32_t workers) : workers_(workers) {
+  for (uint32_t i = 0; i < workers * 2; ++i) rings_.push_back(std::make_unique<Ring>(capacity));
+}
+
+std::unique_ptr<Port> MemoryWire::end(std::shared_ptr<MemoryWire> wire, uint32_t side, uint32_t worker) {
+  return std::make_unique<MemoryPort>(std::move(wire), side, worker);
+}
+
+uint32_t MemoryWire::held(uint32_t side) const {
+  uint32_t frames = 0;
+  for (uint32_t worker = 0; worker < workers_; ++worker) frames += towards(side, worker).size();
+  return frames;
+}
+
+}  // namespace penstock
