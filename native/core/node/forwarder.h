@@ -58,7 +58,7 @@ class Forwarder : public Node {
   const OutboundSa* outbound_sa(uint32_t index) const;
 
   // Control thread: the neighbour of this address, made if it is new (no room: kNoIndex).
-  uint32_t neighbour(uint16_t interface, const Ip& address);
+  uint32_t neighbour(uint16_t interface, const Address& address);
   NeighbourTable& neighbours() { return neighbours_; }
 
   Statistic statistic(uint32_t index) const;  // summed over workers

@@ -14,8 +14,8 @@
 namespace penstock {
 
 struct Flow {
-  Ip source;
-  Ip destination;
+  Address source;
+  Address destination;
   uint16_t source_port;
   uint16_t destination_port;
 };
@@ -25,7 +25,7 @@ struct HostOptions {
   uint8_t mac[6] = {};
   uint8_t gateway_mac[6] = {};  // where all packets go: the wire's other end
   std::vector<Flow> flows;      // both ends hold the same flows, seen from the client
-  std::vector<uint16_t> sizes;  // IP packet lengths, drawn in the order given, round and round
+  std::vector<uint16_t> sizes;  // IP packet lengths (44 … 4000 for IPv4, 64 … for IPv6), round and round
   uint32_t credit = 128;        // client: packets under way per worker
   uint64_t seed = 1;
 };
@@ -54,10 +54,25 @@ class Host : public Node {
 
  private:
   struct Shard;
-  void send(Shard& shard, uint32_t worker, uint64_t now);
-  void receive(Shard& shard, uint32_t worker, uint64_t now);
+  struct Expected;
+  struct Arrival {
+    enum Kind : uint8_t { kOther, kDelivered } kind;
+    uint32_t flow;
+    uint32_t sequence;
+  };
+  bool send(Shard& shard, uint32_t worker, uint64_t now);
+  bool receive(Shard& shard, uint32_t worker, uint64_t now);
+  void transmit(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count, uint64_t bytes);
+  Arrival check(Shard& shard, uint32_t worker, uint64_t now, FrameIndex frame);
+  Arrival answer_control(uint32_t worker, uint64_t now, FrameIndex frame);
+  void write_packet(FrameIndex frame, uint32_t flow, uint32_t sequence, bool towards_server, uint64_t now);
+  void expect(Expected& packet, uint32_t flow, uint32_t sequence, bool towards_server, uint64_t time,
+              uint8_t ttl, const uint8_t* ethernet) const;
+  uint16_t size_of(uint32_t flow, uint32_t sequence) const;
 
   const HostOptions options_;
+  std::vector<uint8_t> pattern_;
+  std::vector<uint32_t> sums_;  // of the 16-bit words of pattern_ before each
   std::atomic<bool> sending_{false};
   std::vector<std::unique_ptr<Shard>> shards_;
 };

@@ -70,6 +70,10 @@ class Node {
 
  protected:
   friend class Plane;
+  // Frames that a shut node, or a shut port, holds. Control packets among them are counted as unsent.
+  void drop_closed(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count);
+  // A shut node's turn: what arrived is dropped as port_closed.
+  bool drain_ports(uint32_t worker, uint64_t now);
   Plane* plane_ = nullptr;
 
  private:
@@ -78,6 +82,8 @@ class Node {
     std::atomic<uint64_t> written{0};
     DropRecord ring[kSize];
   };
+  void record_drop(uint32_t worker, uint64_t now, FrameIndex frame, DropReason reason);
+
   const std::string name_;
   uint16_t id_ = 0;
   std::atomic<bool> running_{true};

@@ -10,6 +10,8 @@
 // A worker publishes the table version that it works with at each turn, and kOffline before it sleeps or
 // returns; collect() frees what no worker can still see.
 #pragma once
+#include <poll.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -22,7 +24,6 @@
 namespace penstock {
 
 class Node;
-class MemoryWire;
 
 struct PlaneOptions {
   uint32_t workers = 1;
@@ -104,7 +105,8 @@ class Plane {
     std::atomic<uint64_t> busy{0};
     std::atomic<uint32_t> free_frames{0};
     std::atomic<WorkerState> state{WorkerState::kIdle};
-    int wake = -1;  // eventfd
+    int wake = -1;                // eventfd
+    std::vector<pollfd> sockets;  // what sleep() waits on, kept to spare allocations
   };
   static constexpr uint64_t kOffline = ~0ull;
 

@@ -4,13 +4,13 @@
 
 namespace penstock {
 
-Ip prefix_mask(unsigned length) {
+Address prefix_mask(unsigned length) {
   uint8_t bytes[16] = {};
   for (unsigned i = 0; i < 16; ++i) {
     const unsigned bits = length > i * 8 ? std::min(length - i * 8, 8u) : 0;
     bytes[i] = static_cast<uint8_t>(0xff00u >> bits);
   }
-  return Ip::v6(bytes);
+  return Address::v6(bytes);
 }
 
 RouteTable::RouteTable(const std::vector<Entry>& entries) {
@@ -20,8 +20,8 @@ RouteTable::RouteTable(const std::vector<Entry>& entries) {
   mask_ = size - 1;
   bool used[2][129] = {};
   for (const Entry& entry : entries) {
-    const Ip mask = prefix_mask(entry.length);
-    const Ip prefix = {entry.prefix.high & mask.high, entry.prefix.low & mask.low};
+    const Address mask = prefix_mask(entry.length);
+    const Address prefix = {entry.prefix.high & mask.high, entry.prefix.low & mask.low};
     size_t at = home(entry.instance, entry.length, prefix);
     while (slots_[at].used && !(slots_[at].prefix == prefix && slots_[at].length == entry.length &&
                                 slots_[at].instance == entry.instance)) {
@@ -38,9 +38,9 @@ RouteTable::RouteTable(const std::vector<Entry>& entries) {
   }
 }
 
-uint32_t RouteTable::find(uint16_t instance, const Ip& ip) const {
+uint32_t RouteTable::find(uint16_t instance, const Address& ip) const {
   for (const Length& length : lengths_[ip.is_v4()]) {
-    const Ip prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
+    const Address prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
     for (size_t at = home(instance, length.length, prefix); slots_[at].used; at = (at + 1) & mask_) {
       const Slot& slot = slots_[at];
       if (slot.prefix == prefix && slot.length == length.length && slot.instance == instance)
@@ -50,10 +50,10 @@ uint32_t RouteTable::find(uint16_t instance, const Ip& ip) const {
   return kNone;
 }
 
-void RouteTable::prefetch(uint16_t instance, const Ip& ip) const {
+void RouteTable::prefetch(uint16_t instance, const Address& ip) const {
   const auto& lengths = lengths_[ip.is_v4()];
   if (lengths.empty()) return;
-  const Ip prefix = {ip.high & lengths[0].mask.high, ip.low & lengths[0].mask.low};
+  const Address prefix = {ip.high & lengths[0].mask.high, ip.low & lengths[0].mask.low};
   __builtin_prefetch(&slots_[home(instance, lengths[0].length, prefix)]);
 }
 

@@ -3,37 +3,16 @@
 // one to three probes; IPv4 is stored as IPv4-mapped IPv6, its lengths 96 longer.
 #pragma once
 #include <cstdint>
-#include <cstring>
 #include <vector>
+
+#include "../packet/address.h"
 
 namespace penstock {
 
-// An address of either family in one form: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d.
-struct Ip {
-  uint64_t high;  // the first eight bytes as loaded
-  uint64_t low;
-
-  static Ip v4(const uint8_t* bytes) {
-    uint32_t word;
-    std::memcpy(&word, bytes, 4);
-    return {0, 0x00000000ffff0000ull | static_cast<uint64_t>(word) << 32};
-  }
-  static Ip v6(const uint8_t* bytes) {
-    Ip ip;
-    std::memcpy(&ip, bytes, 16);
-    return ip;
-  }
-  bool is_v4() const { return high == 0 && (low & 0xffffffff) == 0xffff0000; }
-  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(this); }
-  const uint8_t* v4_bytes() const { return bytes() + 12; }
-  bool operator==(const Ip&) const = default;
-};
-static_assert(sizeof(Ip) == 16);
-
-// The mask of a prefix length, in the byte order of Ip.
-Ip prefix_mask(unsigned length);
-inline bool matches(const Ip& ip, const Ip& prefix, unsigned length) {
-  const Ip mask = prefix_mask(length);
+// The mask of a prefix length, in the byte order of Address.
+Address prefix_mask(unsigned length);
+inline bool matches(const Address& ip, const Address& prefix, unsigned length) {
+  const Address mask = prefix_mask(length);
   return ((ip.high ^ prefix.high) & mask.high) == 0 && ((ip.low ^ prefix.low) & mask.low) == 0;
 }
 
@@ -46,7 +25,7 @@ inline uint64_t mix(uint64_t a, uint64_t b) {
 class RouteTable {
  public:
   struct Entry {
-    Ip prefix;
+    Address prefix;
     uint16_t instance;
     uint8_t length;  // of 128
     uint32_t value;
@@ -58,22 +37,22 @@ class RouteTable {
   explicit RouteTable(const std::vector<Entry>& entries);
 
   // The value of the longest prefix of this instance that holds the address, or kNone.
-  uint32_t find(uint16_t instance, const Ip& ip) const;
-  void prefetch(uint16_t instance, const Ip& ip) const;
+  uint32_t find(uint16_t instance, const Address& ip) const;
+  void prefetch(uint16_t instance, const Address& ip) const;
 
  private:
   struct Slot {
-    Ip prefix;
+    Address prefix;
     uint32_t value;
     uint16_t instance;
     uint8_t length;
     uint8_t used;
   };
   struct Length {
-    Ip mask;
+    Address mask;
     uint8_t length;
   };
-  size_t home(uint16_t instance, unsigned length, const Ip& prefix) const {
+  size_t home(uint16_t instance, unsigned length, const Address& prefix) const {
     return mix(prefix.high ^ length, prefix.low ^ instance) & mask_;
   }
 

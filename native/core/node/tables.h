@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "../packet/frame.h"
 #include "route_table.h"
 
 namespace penstock {
@@ -20,16 +21,28 @@ struct InterfaceTable {
     int16_t filter_v4;  // index into FilterTable, -1: none
     int16_t filter_v6;
     uint8_t mac[6];
-    std::vector<Ip> addresses;  // own addresses on this link: answered for in ARP and neighbour discovery
+    std::vector<Address>
+        addresses;  // own addresses on this link: answered for in ARP and neighbour discovery
   };
   std::vector<Interface> interfaces;
+  std::vector<std::vector<uint16_t>> of_port;  // interfaces on each port, filled by index_ports()
+
+  void index_ports(size_t ports);
+  // The interface of a frame that came in on a port with this tag; kNone: no interface has it.
+  static constexpr uint16_t kNone = 0xffff;
+  uint16_t find(uint16_t port, uint16_t vlan) const {
+    for (uint16_t index : of_port[port]) {
+      if (interfaces[index].vlan == vlan) return index;
+    }
+    return kNone;
+  }
 };
 
 // Filter-based forwarding: the first term that matches decides.
 struct FilterTable {
   enum class Action : uint8_t { kAccept, kDiscard, kRoutingInstance };
   struct Prefix {
-    Ip address;
+    Address address;
     uint8_t length;  // of 128: IPv4 prefixes are stored mapped, 96 longer
   };
   struct Term {
@@ -39,6 +52,8 @@ struct FilterTable {
     Action action;
     uint16_t routing_instance;
     uint32_t statistic;  // index of a packets-and-bytes pair, or kNoIndex
+
+    bool holds(const Address& source, const Address& destination, uint8_t protocol) const;
   };
   struct Filter {
     std::vector<Term> terms;
@@ -65,6 +80,7 @@ struct GroupTable {
 // What a route leads to.
 struct NextHop {
   enum class Kind : uint8_t {
+    kNone,       // no route
     kLocal,      // this node
     kConnected,  // the destination itself, on interface `index`
     kNeighbour,  // neighbour `index`
@@ -86,7 +102,7 @@ struct Routes {
 // Inbound SAs by destination address and SPI.
 struct SpiTable {
   struct Entry {
-    Ip address;
+    Address address;
     uint32_t spi;  // 0: free slot (RFC 4303 §2.1 reserves it)
     uint32_t sa;
     uint16_t zone;  // of the tunnel's interface: decrypted packets belong there
@@ -94,25 +110,28 @@ struct SpiTable {
   };
   std::vector<Entry> entries;  // open addressing, a power of two, at most half full
 
-  uint32_t find(const Ip& address, uint32_t spi) const;
-  void prefetch(const Ip& address, uint32_t spi) const;
+  const Entry* find(const Address& address, uint32_t spi) const;  // nullptr: none
+  void prefetch(const Address& address, uint32_t spi) const;
   static SpiTable build(const std::vector<Entry>& entries);
 };
 
 // Security policies, first match wins within a pair of zones.
 struct PolicyTable {
+  static constexpr uint16_t kAnyZone = 0xffff;
   struct Policy {
-    uint16_t from_zone;  // 0xffff: any
+    uint16_t from_zone;
     uint16_t to_zone;
-    std::vector<FilterTable::Prefix> sources;
-    std::vector<FilterTable::Prefix> destinations;
-    uint8_t protocol;              // 0: any
+    FilterTable::Term match;       // sources, destinations, protocols
     uint16_t port_low, port_high;  // destination port; 0…65535: any
     bool permit;
     uint32_t id;
   };
   bool default_permit = false;
   std::vector<Policy> policies;
+
+  // The first that matches, or nullptr.
+  const Policy* find(uint16_t from_zone, uint16_t to_zone, const Address& source, const Address& destination,
+                     uint8_t protocol, uint16_t port) const;
 };
 
 struct FlowOptions {
