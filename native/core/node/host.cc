@@ -1,0 +1,337 @@
+// The path of a packet between two hosts
+//
+//   1. The client's worker w draws the next of its flows (those with index ≡ w modulo workers) and that
+//   flow's
+//      next sequence number, and writes the packet: Ethernet, IP, UDP, then flow | sequence | time | pattern.
+//   2. The network carries it.
+//   3. The server writes down what the packet must be, from its flow and sequence, and compares all of it.
+//   4. It answers in the same frame: addresses and ports turned round, a pattern of its own, its own time.
+//   5. The client compares the answer as the server did the request.
+//
+// The pattern is a slice of 64 KiB of random bytes, chosen by flow, sequence and direction; sums of the bytes
+// before each place are kept, so that a UDP checksum costs two look-ups and not a pass over the packet.
+#include "host.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "../packet/arp.h"
+#include "../packet/ethernet.h"
+#include "../packet/icmp.h"
+#include "plane.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint32_t kPatternBytes = 65536;
+constexpr uint32_t kLongestPayload = 4096;
+constexpr uint32_t kTagBytes = 16;  // flow, sequence, time
+constexpr uint32_t kLongestHeaders = kEthernetBytes + 40 + 8 + kTagBytes;
+
+void put16(uint8_t* at, uint32_t value) {
+  at[0] = static_cast<uint8_t>(value >> 8);
+  at[1] = static_cast<uint8_t>(value);
+}
+
+uint16_t fold(uint64_t sum) {
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(sum);
+}
+
+// Sum of big-endian 16-bit words; bytes is even.
+uint64_t sum_words(const uint8_t* at, uint32_t bytes) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < bytes; i += 2) sum += static_cast<uint32_t>(at[i]) << 8 | at[i + 1];
+  return sum;
+}
+
+uint64_t next_random(uint64_t& state) {  // splitmix64
+  uint64_t z = state += 0x9e3779b97f4a7c15ull;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+  return z ^ z >> 31;
+}
+
+// Which sequence numbers of a flow arrived: duplicates and packets long overtaken do not count as delivered.
+struct Arrivals {
+  uint64_t newest = 0;  // 0: none yet (sequences start at 1)
+  uint64_t mask = 0;    // bit n: newest − n arrived
+
+  bool first_time(uint64_t sequence) {
+    if (sequence > newest) {
+      const uint64_t ahead = sequence - newest;
+      mask = ahead > 63 ? 1 : mask << ahead | 1;
+      newest = sequence;
+      return true;
+    }
+    const uint64_t behind = newest - sequence;
+    if (behind > 63 || (mask >> behind & 1)) return false;
+    mask |= 1ull << behind;
+    return true;
+  }
+};
+
+}  // namespace
+
+uint32_t LatencyHistogram::bucket(uint64_t ns) {
+  if (ns < 32) return static_cast<uint32_t>(ns);
+  const uint32_t exponent = static_cast<uint32_t>(std::bit_width(ns)) - 6;
+  return std::min(32 * (exponent + 1) + static_cast<uint32_t>(ns >> exponent) - 32, kBuckets - 1);
+}
+
+uint64_t LatencyHistogram::upper_ns(uint32_t bucket) {
+  if (bucket < 32) return bucket;
+  const uint32_t exponent = bucket / 32 - 1;
+  return ((32ull + bucket % 32 + 1) << exponent) - 1;
+}
+
+struct Host::Shard {
+  const HostOptions& options;
+  LatencyHistogram latency;
+  std::vector<Arrivals> arrivals;   // per flow
+  std::vector<uint32_t> sequences;  // client: per own flow, the last one sent
+  uint32_t next_flow = 0;
+
+  explicit Shard(const HostOptions& all) : options(all), arrivals(all.flows.size()) {}
+};
+
+// What both ends know of a packet before it is sent.
+struct Host::Expected {
+  uint8_t headers[kLongestHeaders];
+  uint32_t headers_bytes;
+  const uint8_t* pattern;
+  uint32_t pattern_bytes;
+};
+
+Host::Host(std::string name, uint32_t workers, HostOptions options)
+    : Node(std::move(name), workers), options_(std::move(options)) {
+  pattern_.resize(kPatternBytes + kLongestPayload);
+  uint64_t random = options_.seed;
+  for (size_t i = 0; i < kPatternBytes; i += 8) {
+    const uint64_t word = next_random(random);
+    std::memcpy(&pattern_[i], &word, 8);
+  }
+  std::memcpy(&pattern_[kPatternBytes], &pattern_[0], kLongestPayload);
+  sums_.resize(pattern_.size() / 2 + 1);
+  for (size_t i = 0; i < pattern_.size() / 2; ++i) {
+    sums_[i + 1] = sums_[i] + (static_cast<uint32_t>(pattern_[2 * i]) << 8 | pattern_[2 * i + 1]);
+  }
+  for (uint32_t w = 0; w < workers; ++w) {
+    shards_.push_back(std::make_unique<Shard>(options_));
+    if (!options_.server) shards_[w]->sequences.resize(options_.flows.size() / workers + 1);
+    shards_[w]->next_flow = w;
+  }
+}
+
+Host::~Host() = default;
+
+const LatencyHistogram& Host::latency(uint32_t worker) const {
+  return shards_[worker]->latency;
+}
+
+uint64_t Host::next_deadline(uint32_t) const {
+  return !options_.server && sending_.load(std::memory_order_relaxed) ? 0 : ~0ull;
+}
+
+uint16_t Host::size_of(uint32_t flow, uint32_t sequence) const {
+  return options_.sizes[(flow * 7u + sequence) % options_.sizes.size()];
+}
+
+// The packet that `flow` sends as its number `sequence`, towards the server or back. ttl is what the network
+// left of it; everything else is fixed.
+void Host::expect(Expected& packet, uint32_t flow, uint32_t sequence, bool towards_server, uint64_t time,
+                  uint8_t ttl, const uint8_t* ethernet) const {
+  const Flow& f = options_.flows[flow];
+  const Address& source = towards_server ? f.source : f.destination;
+  const Address& destination = towards_server ? f.destination : f.source;
+  const uint32_t length = size_of(flow, sequence);
+  uint8_t* ip = packet.headers + kEthernetBytes;
+  std::memcpy(packet.headers, ethernet, kEthernetBytes);
+  uint8_t* udp;
+  if (source.is_v4()) {
+    std::memset(ip, 0, 20);
+    ip[0] = 0x45;
+    put16(ip + 2, length);
+    ip[6] = 0x40;  // DF: identification stays 0 (RFC 6864 §4.1)
+    ip[8] = ttl;
+    ip[9] = 17;
+    std::memcpy(ip + 12, source.v4_bytes(), 4);
+    std::memcpy(ip + 16, destination.v4_bytes(), 4);
+    put16(ip + 10, static_cast<uint16_t>(~fold(sum_words(ip, 20))));
+    udp = ip + 20;
+  } else {
+    std::memset(ip, 0, 8);
+    ip[0] = 0x60;
+    put16(ip + 4, length - 40);
+    ip[6] = 17;
+    ip[7] = ttl;
+    std::memcpy(ip + 8, source.bytes(), 16);
+    std::memcpy(ip + 24, destination.bytes(), 16);
+    udp = ip + 40;
+  }
+  const uint32_t udp_length = length - static_cast<uint32_t>(udp - ip);
+  put16(udp, towards_server ? f.source_port : f.destination_port);
+  put16(udp + 2, towards_server ? f.destination_port : f.source_port);
+  put16(udp + 4, udp_length);
+  put16(udp + 6, 0);
+  std::memcpy(udp + 8, &flow, 4);
+  std::memcpy(udp + 12, &sequence, 4);
+  std::memcpy(udp + 16, &time, 8);
+  packet.headers_bytes = static_cast<uint32_t>(udp + 8 + kTagBytes - packet.headers);
+  uint64_t choice = static_cast<uint64_t>(flow) << 33 ^ static_cast<uint64_t>(sequence) << 1 ^ towards_server;
+  const uint32_t offset = next_random(choice) % kPatternBytes & ~1u;
+  packet.pattern = &pattern_[offset];
+  packet.pattern_bytes = udp_length - 8 - kTagBytes;
+  // RFC 768, RFC 8200 §8.1: the pseudo header, the UDP header, the data; an odd last byte counts as the high
+  // one.
+  uint64_t sum = source.is_v4() ? sum_words(ip + 12, 8) : sum_words(ip + 8, 32);
+  sum += 17u + udp_length + sum_words(udp, 8 + kTagBytes);
+  sum += sums_[(offset + packet.pattern_bytes) / 2] - sums_[offset / 2];
+  if (packet.pattern_bytes & 1) sum += static_cast<uint32_t>(packet.pattern[packet.pattern_bytes - 1]) << 8;
+  const uint16_t checksum = static_cast<uint16_t>(~fold(sum));
+  put16(udp + 6, checksum == 0 ? 0xffff : checksum);
+}
+
+void Host::write_packet(FrameIndex index, uint32_t flow, uint32_t sequence, bool towards_server,
+                        uint64_t now) {
+  Frame& frame = plane_->pool().frame(index);
+  uint8_t ethernet[kEthernetBytes];
+  std::memcpy(ethernet, options_.gateway_mac, 6);
+  std::memcpy(ethernet + 6, options_.mac, 6);
+  const bool v4 = options_.flows[flow].source.is_v4();
+  put16(ethernet + 12, v4 ? 0x0800 : 0x86dd);
+  Expected packet;
+  expect(packet, flow, sequence, towards_server, now, 64, ethernet);
+  uint8_t* data = plane_->pool().data(index);
+  std::memcpy(data, packet.headers, packet.headers_bytes);
+  std::memcpy(data + packet.headers_bytes, packet.pattern, packet.pattern_bytes);
+  frame.length = static_cast<uint16_t>(packet.headers_bytes + packet.pattern_bytes);
+  frame.version = v4 ? 4 : 6;  // for whoever drops it unparsed
+  frame.l3 = kEthernetBytes;
+  frame.received = now;
+}
+
+bool Host::poll(uint32_t worker, uint64_t now) {
+  if (!running()) return drain_ports(worker, now);
+  Shard& shard = *shards_[worker];
+  bool moved = receive(shard, worker, now);
+  if (!options_.server && sending_.load(std::memory_order_acquire)) moved |= send(shard, worker, now);
+  return moved;
+}
+
+bool Host::send(Shard& shard, uint32_t worker, uint64_t now) {
+  FrameCache& cache = plane_->cache(worker);
+  const uint32_t under_way = cache.total() - cache.available();
+  if (under_way >= options_.credit || shard.next_flow >= options_.flows.size()) return false;
+  FrameIndex frames[kBurst];
+  const uint32_t count = cache.allocate(frames, std::min(options_.credit - under_way, kBurst));
+  const uint32_t workers = plane_->workers();
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t flow = shard.next_flow;
+    shard.next_flow = flow + workers < options_.flows.size() ? flow + workers : worker;
+    write_packet(frames[i], flow, ++shard.sequences[flow / workers], true, now);
+    bytes += plane_->pool().frame(frames[i]).length;
+  }
+  counters(worker).add(Counter::sent, count);
+  transmit(worker, now, frames, count, bytes);
+  return count > 0;
+}
+
+void Host::transmit(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count, uint64_t bytes) {
+  const uint32_t taken = port(0, worker).transmit(plane_->cache(worker), frames, count);
+  for (uint32_t i = taken; i < count; ++i) {
+    bytes -= plane_->pool().frame(frames[i]).length;
+    drop(worker, now, frames[i], port(0, worker).open() ? DropReason::wire_full : DropReason::port_closed);
+  }
+  counters(worker).add(Counter::tx_packets, taken);
+  counters(worker).add(Counter::tx_bytes, bytes);
+}
+
+bool Host::receive(Shard& shard, uint32_t worker, uint64_t now) {
+  FramePool& pool = plane_->pool();
+  FrameIndex frames[kBurst];
+  FrameIndex answers[kBurst];
+  const uint32_t count = port(0, worker).receive(plane_->cache(worker), now, frames, kBurst);
+  uint32_t answered = 0;
+  uint64_t bytes = 0;
+  uint64_t answer_bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (i + 4 < count) __builtin_prefetch(pool.data(frames[i + 4]) + kEthernetBytes);
+    bytes += pool.frame(frames[i]).length;
+    const Arrival arrival = check(shard, worker, now, frames[i]);
+    if (arrival.kind != Arrival::kDelivered || !options_.server) continue;
+    write_packet(frames[i], arrival.flow, arrival.sequence, false, now);
+    answer_bytes += pool.frame(frames[i]).length;
+    answers[answered++] = frames[i];
+  }
+  counters(worker).add(Counter::rx_packets, count);
+  counters(worker).add(Counter::rx_bytes, bytes);
+  if (answered > 0) {
+    counters(worker).add(Counter::sent, answered);
+    transmit(worker, now, answers, answered, answer_bytes);
+  }
+  return count > 0;
+}
+
+// Compares an arrived packet with what it must be; frees it unless it is one that a server goes on to answer.
+Host::Arrival Host::check(Shard& shard, uint32_t worker, uint64_t now, FrameIndex index) {
+  FramePool& pool = plane_->pool();
+  const Frame& frame = pool.frame(index);
+  const uint8_t* data = pool.data(index);
+  const bool v4 = frame.length >= 42 && data[12] == 0x08 && data[13] == 0x00 && data[23] == 17;
+  const bool v6 = frame.length >= 62 && data[12] == 0x86 && data[13] == 0xdd && data[20] == 17;
+  if (!v4 && !v6) return answer_control(worker, now, index);
+  const uint32_t tag = kEthernetBytes + (v4 ? 28 : 48);
+  uint32_t flow = ~0u;
+  uint32_t sequence = 0;
+  uint64_t sent_at = now;
+  if (frame.length >= tag + kTagBytes) {
+    std::memcpy(&flow, data + tag, 4);
+    std::memcpy(&sequence, data + tag + 4, 4);
+    std::memcpy(&sent_at, data + tag + 8, 8);
+  }
+  bool same = flow < options_.flows.size() && v4 == options_.flows[flow].source.is_v4();
+  if (same) {
+    Expected packet;
+    expect(packet, flow, sequence, options_.server, sent_at, data[kEthernetBytes + (v4 ? 8 : 7)], data);
+    same = frame.length == packet.headers_bytes + packet.pattern_bytes &&
+           std::memcmp(data, packet.headers, packet.headers_bytes) == 0 &&
+           std::memcmp(data + packet.headers_bytes, packet.pattern, packet.pattern_bytes) == 0 &&
+           shard.arrivals[flow].first_time(sequence);
+  }
+  if (!same) {
+    counters(worker).add(Counter::mismatched);
+    plane_->cache(worker).free(index);
+    return {Arrival::kOther, 0, 0};
+  }
+  counters(worker).add(Counter::delivered);
+  counters(worker).add(Counter::delivered_bytes, frame.length - kEthernetBytes);
+  ++shard.latency.counts[LatencyHistogram::bucket(now - sent_at)];
+  if (!options_.server) plane_->cache(worker).free(index);
+  return {Arrival::kDelivered, flow, sequence};
+}
+
+// A host answers for every address: whatever its gateway asks for on this wire is behind it.
+Host::Arrival Host::answer_control(uint32_t worker, uint64_t now, FrameIndex index) {
+  (void)now;
+  Frame& frame = plane_->pool().frame(index);
+  uint8_t* data = plane_->pool().data(index);
+  frame.version = 0;
+  if (make_arp_reply_for_any(data, frame.length, options_.mac) ||
+      make_neighbour_advertisement_for_any(data, frame.length, options_.mac)) {
+    counters(worker).add(Counter::answered);
+    send_raw(worker, 0, index);
+  } else {
+    counters(worker).add(Counter::unexpected);
+    plane_->cache(worker).free(index);
+  }
+  return {Arrival::kOther, 0, 0};
+}
+
+void Host::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count) {
+  drop_closed(worker, now, frames, count);  // a host hands nothing over
+}
+
+}  // namespace penstock

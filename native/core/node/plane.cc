@@ -1,0 +1,281 @@
+#include "plane.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <system_error>
+
+#include "node.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint32_t kPuntRing = 1024;
+constexpr uint32_t kInjectRing = 1024;
+constexpr uint32_t kIdleTurns = 2000;            // turns without a frame before a worker sleeps
+constexpr uint64_t kLongestSleepNs = 1'000'000;  // ports without a descriptor are asked again after this
+
+uint64_t monotonic_ns() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+std::vector<uint32_t> shares(const PlaneOptions& options) {
+  std::vector<uint32_t> frames(options.workers, options.frames_per_worker);
+  frames.push_back(options.control_frames);
+  return frames;
+}
+
+}  // namespace
+
+Plane::Plane(const PlaneOptions& options) : options_(options), pool_(shares(options)) {
+  for (uint32_t w = 0; w < options_.workers; ++w) {
+    auto worker = std::make_unique<Worker>();
+    worker->cache = std::make_unique<FrameCache>(pool_, w);
+    worker->free_frames.store(options_.frames_per_worker, std::memory_order_relaxed);
+    worker->punts = std::make_unique<Ring>(kPuntRing);
+    for (uint32_t from = 0; from < options_.workers; ++from) {
+      worker->from.push_back(std::make_unique<Ring>(options_.hand_over_ring));
+    }
+    worker->seen.store(kOffline, std::memory_order_relaxed);
+    worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (worker->wake < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+    worker_.push_back(std::move(worker));
+  }
+  control_cache_ = std::make_unique<FrameCache>(pool_, options_.workers);
+  injects_ = std::make_unique<Ring>(kInjectRing);
+}
+
+Plane::~Plane() {
+  for (auto& worker : worker_) close(worker->wake);
+}
+
+uint16_t Plane::add_node(std::unique_ptr<Node> node) {
+  node->plane_ = this;
+  node->id_ = static_cast<uint16_t>(nodes_.size());
+  nodes_.push_back(std::move(node));
+  return nodes_.back()->id_;
+}
+
+std::vector<Punt> Plane::take_punts(uint32_t most) {
+  control_cache_->reclaim();
+  std::vector<Punt> punts;
+  for (uint32_t w = 0; w < workers() && punts.size() < most; ++w) {
+    FrameIndex index;
+    while (punts.size() < most && worker_[w]->punts->pop(&index, 1) == 1) {
+      const Frame& frame = pool_.frame(index);
+      const uint8_t* data = pool_.data(index);
+      punts.push_back({frame.node, frame.port, static_cast<uint16_t>(w), frame.received,
+                       std::vector<uint8_t>(data, data + frame.length)});
+      control_cache_->free(index);
+    }
+  }
+  return punts;
+}
+
+bool Plane::inject(uint16_t node, uint16_t port, const uint8_t* packet, uint32_t length) {
+  control_cache_->reclaim();
+  FrameIndex index;
+  if (length > kChunkBytes - kHeadroom - 512 || control_cache_->allocate(&index, 1) == 0) return false;
+  Frame& frame = pool_.frame(index);
+  frame.length = static_cast<uint16_t>(length);
+  frame.node = node;
+  frame.port = port;
+  frame.version = 0;
+  std::memcpy(pool_.data(index), packet, length);
+  if (injects_->push(&index, 1) == 0) {
+    control_cache_->free(index);
+    return false;
+  }
+  const uint64_t one = 1;
+  return write(worker_[0]->wake, &one, sizeof one) == sizeof one || errno == EAGAIN;
+}
+
+uint64_t Plane::oldest_seen() const {
+  uint64_t oldest = version_.load();
+  for (const auto& worker : worker_) {
+    const uint64_t seen = worker->seen.load();
+    if (seen != kOffline) oldest = std::min(oldest, seen);
+  }
+  return oldest;
+}
+
+void Plane::collect() {
+  control_cache_->reclaim();
+  // Order matters: a worker that comes online after this load sees the newest tables, so what was retired
+  // before is invisible to it.
+  const uint64_t oldest = oldest_seen();
+  for (auto& node : nodes_) node->collect(oldest);
+}
+
+bool Plane::turn(uint32_t w, uint64_t now) {
+  Worker& worker = *worker_[w];
+  worker.cache->reclaim();
+  worker.seen.store(version_.load());
+  bool moved = false;
+  FrameIndex frames[kBurst];
+  for (uint32_t from = 0; from < workers(); ++from) {
+    if (from == w) continue;
+    // What was there at the start of the turn, and no more: two busy workers must not keep each other here.
+    for (uint32_t left = worker.from[from]->size(); left > 0;) {
+      const uint32_t count = worker.from[from]->pop(frames, std::min(left, kBurst));
+      left -= count;
+      moved = true;
+      for (uint32_t i = 0; i < count;) {
+        const uint16_t node = pool_.frame(frames[i]).node;
+        uint32_t run = 1;
+        while (i + run < count && pool_.frame(frames[i + run]).node == node) ++run;
+        nodes_[node]->counters(w).add(Counter::taken_over, run);
+        nodes_[node]->resume(w, now, frames + i, run);
+        i += run;
+      }
+    }
+  }
+  if (w == 0) {
+    const uint32_t count = injects_->pop(frames, kBurst);
+    for (uint32_t i = 0; i < count; ++i) {
+      const Frame& frame = pool_.frame(frames[i]);
+      nodes_[frame.node]->counters(w).add(Counter::injected);
+      nodes_[frame.node]->send_raw(w, frame.port, frames[i]);
+    }
+    moved |= count > 0;
+  }
+  for (auto& node : nodes_) moved |= node->poll(w, now);
+  worker.free_frames.store(worker.cache->available(), std::memory_order_relaxed);
+  worker.turns.store(worker.turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (moved) worker.busy.store(worker.busy.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return moved;
+}
+
+bool Plane::poll_worker(uint32_t w, uint64_t budget_ns) {
+  Worker& worker = *worker_[w];
+  worker.state.store(WorkerState::kRunning, std::memory_order_relaxed);
+  const uint64_t end = monotonic_ns() + budget_ns;
+  uint32_t idle = 0;
+  uint64_t now = monotonic_ns();
+  while (now < end && !stopped()) {
+    idle = turn(w, now) ? 0 : idle + 1;
+    now = monotonic_ns();
+    if (idle >= kIdleTurns && now < end) {
+      sleep(w, std::min(end - now, kLongestSleepNs));
+      idle = kIdleTurns;  // one empty turn more and it sleeps again
+      now = monotonic_ns();
+    }
+  }
+  worker.seen.store(kOffline);
+  if (stopped()) worker.state.store(WorkerState::kIdle, std::memory_order_relaxed);
+  return !stopped();
+}
+
+void Plane::sleep(uint32_t w, uint64_t budget_ns) {
+  Worker& worker = *worker_[w];
+  std::vector<pollfd>& sockets = worker.sockets;
+  sockets.clear();
+  sockets.push_back({worker.wake, POLLIN, 0});
+  for (auto& node : nodes_) {
+    for (uint16_t p = 0; p < node->ports(); ++p) {
+      const int descriptor = node->port(p, w).descriptor();
+      if (descriptor >= 0) sockets.push_back({descriptor, POLLIN, 0});
+    }
+  }
+  worker.seen.store(kOffline);
+  worker.state.store(WorkerState::kSleeping, std::memory_order_relaxed);
+  const timespec wait = {0, static_cast<long>(budget_ns)};
+  ppoll(sockets.data(), sockets.size(), &wait, nullptr);
+  uint64_t woken;
+  if (read(worker.wake, &woken, sizeof woken) < 0 && errno != EAGAIN) stopping_.store(true);
+  worker.state.store(WorkerState::kRunning, std::memory_order_relaxed);
+}
+
+void Plane::stop() {
+  stopping_.store(true, std::memory_order_release);
+  for (auto& worker : worker_) {
+    const uint64_t one = 1;
+    if (write(worker->wake, &one, sizeof one) < 0) continue;  // full: it is awake already
+  }
+}
+
+bool Plane::step(uint64_t now) {
+  bool moved = false;
+  for (uint32_t w = 0; w < workers(); ++w) {
+    moved |= turn(w, now);
+    worker_[w]->seen.store(kOffline);
+  }
+  return moved;
+}
+
+uint64_t Plane::next_deadline() const {
+  uint64_t earliest = ~0ull;
+  for (const auto& node : nodes_) {
+    for (uint32_t w = 0; w < workers(); ++w) earliest = std::min(earliest, node->next_deadline(w));
+  }
+  return earliest;
+}
+
+uint64_t Plane::turns(uint32_t w) const {
+  return worker_[w]->turns.load(std::memory_order_relaxed);
+}
+uint64_t Plane::busy_turns(uint32_t w) const {
+  return worker_[w]->busy.load(std::memory_order_relaxed);
+}
+WorkerState Plane::state(uint32_t w) const {
+  return worker_[w]->state.load(std::memory_order_relaxed);
+}
+
+bool Plane::hand_over(uint32_t from, uint32_t to, FrameIndex frame) {
+  if (worker_[to]->from[from]->push(&frame, 1) == 0) return false;
+  if (worker_[to]->state.load(std::memory_order_relaxed) == WorkerState::kSleeping) {
+    const uint64_t one = 1;
+    if (write(worker_[to]->wake, &one, sizeof one) < 0) return true;  // full: it wakes anyway
+  }
+  return true;
+}
+
+bool Plane::punt(uint32_t worker, FrameIndex frame) {
+  return worker_[worker]->punts->push(&frame, 1) == 1;
+}
+
+uint64_t Plane::frames_in_use() const {
+  uint64_t in_use = control_cache_->total() - control_cache_->available();
+  for (const auto& worker : worker_) {
+    in_use += options_.frames_per_worker - worker->free_frames.load(std::memory_order_relaxed);
+  }
+  return in_use;
+}
+
+namespace {
+std::mutex registry_lock;
+std::map<uint32_t, std::shared_ptr<Plane>> registry;
+uint32_t next_id = 1;
+}  // namespace
+
+uint32_t register_plane(std::shared_ptr<Plane> plane) {
+  const std::lock_guard<std::mutex> guard(registry_lock);
+  registry[next_id] = std::move(plane);
+  return next_id++;
+}
+
+std::shared_ptr<Plane> find_plane(uint32_t id) {
+  const std::lock_guard<std::mutex> guard(registry_lock);
+  const auto found = registry.find(id);
+  return found == registry.end() ? nullptr : found->second;
+}
+
+void forget_plane(uint32_t id) {
+  std::shared_ptr<Plane> last;  // destroyed outside the lock
+  const std::lock_guard<std::mutex> guard(registry_lock);
+  const auto found = registry.find(id);
+  if (found == registry.end()) return;
+  last = std::move(found->second);
+  registry.erase(found);
+}
+
+}  // namespace penstock

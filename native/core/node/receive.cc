@@ -1,0 +1,146 @@
+// From a port to the stage that a packet is for: parse, interface, filter-based forwarding, route.
+#include "../packet/ethernet.h"
+#include "../packet/icmp.h"
+#include "../packet/parse.h"
+#include "shard.h"
+
+namespace penstock {
+
+bool Forwarder::Shard::receive(uint16_t port) {
+  FrameIndex frames[kBurst];
+  const uint32_t count = node.port(port, worker).receive(cache, now, frames, kBurst);
+  if (count == 0) return false;
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (i + 4 < count) {
+      __builtin_prefetch(pool.data(frames[i + 4]) + ethernet::kHeaderBytes);
+      __builtin_prefetch(&pool.frame(frames[i + 4]));
+    }
+    Frame& frame = pool.frame(frames[i]);
+    bytes += frame.length;
+    frame.node = node.id();
+    frame.port = port;
+    frame.version = 0;
+    frame.protocol = 0;
+    frame.l3 = 0;
+    frame.source_port = frame.destination_port = 0;
+    frame.tunnel_in = frame.tunnel_out = kNoIndex;
+    const DropReason reason = parse_ethernet(frame, data(frames[i]));
+    if (reason != DropReason::kNone) {
+      drop(frames[i], reason);
+      continue;
+    }
+    accept(frames[i]);
+  }
+  counters.add(Counter::rx_packets, count);
+  counters.add(Counter::rx_bytes, bytes);
+  route(arrived.frames, arrived.count);
+  arrived.count = 0;
+  return true;
+}
+
+// Is it for this interface, and what does its filter say? What goes on is gathered in `arrived`.
+void Forwarder::Shard::accept(FrameIndex index) {
+  Frame& frame = pool.frame(index);
+  const uint8_t* packet = data(index);
+  const uint16_t vlan = frame.flags & kTagged ? load16(packet + ethernet::kTag) & ethernet::kVlanMask : 0;
+  const uint16_t number = tables->interfaces->find(frame.port, vlan);
+  if (number == InterfaceTable::kNone) return drop(index, DropReason::bad_vlan);
+  const InterfaceTable::Interface& interface = tables->interfaces->interfaces[number];
+  frame.interface = number;
+  if (!mac::equal(packet, interface.mac) && !mac::is_group(packet)) return drop(index, DropReason::not_ours);
+  frame.routing_instance = interface.routing_instance;
+  frame.zone = interface.zone;
+  if (frame.version == 0) return arp(index);
+  const Address to = destination(index);
+  if (to.is_multicast() || mac::is_group(packet)) {
+    // Only neighbour discovery speaks to groups that a node listens to (RFC 4861 §4.3, 4.4).
+    if (frame.protocol == protocol::kIcmpv6) return local(index);
+    return drop(index, DropReason::unsupported);
+  }
+  const int16_t filter = frame.version == 4 ? interface.filter_v4 : interface.filter_v6;
+  if (filter >= 0) {
+    for (const FilterTable::Term& term : tables->filters->filters[static_cast<size_t>(filter)].terms) {
+      if (!term.holds(source(index), to, frame.protocol)) continue;
+      count(term.statistic, ip_bytes(frame));
+      if (term.action == FilterTable::Action::kDiscard) return drop(index, DropReason::filter_discard);
+      if (term.action == FilterTable::Action::kRoutingInstance) frame.routing_instance = term.routing_instance;
+      break;
+    }
+  }
+  arrived.push(index);
+}
+
+NextHop Forwarder::Shard::next_hop(uint16_t routing_instance, const Address& to) const {
+  const uint32_t found = tables->routes->table.find(routing_instance, to);
+  if (found == RouteTable::kNone) return {NextHop::Kind::kNone, 0, 0};
+  return tables->routes->next_hops[found];
+}
+
+void Forwarder::Shard::route(const FrameIndex* frames, uint32_t count) {
+  Address to[kBurst];
+  for (uint32_t i = 0; i < count; ++i) {
+    to[i] = destination(frames[i]);
+    tables->routes->table.prefetch(pool.frame(frames[i]).routing_instance, to[i]);
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    const NextHop next = next_hop(pool.frame(frames[i]).routing_instance, to[i]);
+    if (next.kind == NextHop::Kind::kLocal) {
+      local(frames[i]);
+    } else if (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to[i])) {
+      local(frames[i]);
+    } else if (tables->flow.sessions) {
+      to_session_owner(frames[i], next);
+    } else {
+      forward(frames[i], next);
+    }
+  }
+}
+
+uint32_t Forwarder::Shard::flow_owner(const Frame& frame, const Address& from, const Address& to) const {
+  // The same both ways: sums do not know an order. Fragments have no ports, so none of their flow may count.
+  const uint64_t hash = mix(from.low + to.low, (from.high + to.high) ^ frame.protocol);
+  return static_cast<uint32_t>((hash >> 32) * plane.workers() >> 32);
+}
+
+// Which worker owns the session of a packet: that of the tunnel it came from or goes into; of two, the one with
+// the lower id; of none, one chosen by both addresses.
+uint32_t Forwarder::Shard::owner(const Frame& frame, const NextHop& next, const Address& from,
+                                 const Address& to) const {
+  const InboundSa* in = frame.tunnel_in == kNoIndex ? nullptr : node.inbound_sa(frame.tunnel_in);
+  const OutboundSa* out = next.kind == NextHop::Kind::kTunnel ? node.outbound_sa(next.index) : nullptr;
+  if (in != nullptr && (out == nullptr || in->tunnel <= out->tunnel)) return in->anchor;
+  if (out != nullptr) return out->anchor;
+  return flow_owner(frame, from, to);
+}
+
+void Forwarder::Shard::to_session_owner(FrameIndex index, const NextHop& next) {
+  if (plane.workers() > 1) {
+    Frame& frame = pool.frame(index);
+    const uint32_t to = owner(frame, next, source(index), destination(index));
+    if (to != worker) return hand_over(index, to, Stage::kSession);
+  }
+  session_next[session_in.count] = next;
+  session_in.push(index);
+  if (session_in.full()) session_stage();
+}
+
+void Forwarder::Shard::hand_over(FrameIndex index, uint32_t to, Stage stage) {
+  pool.frame(index).stage = stage;
+  if (!plane.hand_over(worker, to, index)) return drop(index, DropReason::hand_over_full);
+  counters.add(Counter::handed_over);
+}
+
+Address Forwarder::Shard::source(FrameIndex index) const {
+  const Frame& frame = pool.frame(index);
+  const uint8_t* ip = data(index) + frame.l3;
+  return frame.version == 4 ? Address::v4(ipv4::source(ip)) : Address::v6(ipv6::source(ip));
+}
+
+Address Forwarder::Shard::destination(FrameIndex index) const {
+  const Frame& frame = pool.frame(index);
+  const uint8_t* ip = data(index) + frame.l3;
+  return frame.version == 4 ? Address::v4(ipv4::destination(ip)) : Address::v6(ipv6::destination(ip));
+}
+
+}  // namespace penstock

@@ -1,0 +1,114 @@
+// One worker's part of a forwarder: its stages and the state that only it writes. The path of a packet stands at
+// the head of forwarder.cc; each stage file holds the methods of one part of it.
+#pragma once
+#include <array>
+#include <vector>
+
+#include "../esp/esp_open.h"
+#include "../esp/esp_seal.h"
+#include "../session/session_table.h"
+#include "forwarder.h"
+#include "nonce_audit.h"
+#include "plane.h"
+
+namespace penstock {
+
+// Frames gathered for one stage.
+struct Batch {
+  FrameIndex frames[kBurst];
+  uint32_t count = 0;
+
+  bool full() const { return count == kBurst; }
+  void push(FrameIndex frame) { frames[count++] = frame; }
+};
+
+struct Forwarder::Shard {
+  Shard(Forwarder& node, uint32_t worker);
+
+  // receive.cc
+  bool receive(uint16_t port);
+  void accept(FrameIndex index);               // parsed: interface, filter, then ours or onward
+  void route(const FrameIndex* frames, uint32_t count);  // by destination, in the frame's routing instance
+  void to_session_owner(FrameIndex index, const NextHop& next);
+  void hand_over(FrameIndex index, uint32_t to, Stage stage);
+
+  // local.cc
+  void arp(FrameIndex index);
+  void neighbour_discovery(FrameIndex index);
+  void local(FrameIndex index);
+  void punt(FrameIndex index);
+  void probe(uint32_t neighbour, const uint64_t* mac);
+  bool is_own(FrameIndex index, const Address& address) const;  // of the interface that it came in on
+
+  // session.cc
+  void session_stage();
+  void expire();
+
+  // esp.cc
+  void open(FrameIndex index);
+  void open_stage();
+  void seal_stage();
+
+  // transmit.cc
+  void forward(FrameIndex index, const NextHop& next);  // TTL, then towards the next hop
+  void send_on(FrameIndex index, const NextHop& next);
+  void originate(FrameIndex index);                     // a packet of the node's own: route and send
+  void to_neighbour(FrameIndex index, uint32_t neighbour);
+  void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);
+  void to_group(FrameIndex index, const GroupTable::Group& group);
+  bool fits(FrameIndex index, uint32_t mtu);  // else it was fragmented, or its source told: the frame is gone
+  void flush(uint16_t port);
+  void flush_all();
+  void retry_pending();
+
+  NextHop next_hop(uint16_t routing_instance, const Address& destination) const;
+  uint32_t flow_owner(const Frame& frame, const Address& source, const Address& destination) const;
+  uint32_t owner(const Frame& frame, const NextHop& next, const Address& source,
+                 const Address& destination) const;
+  Address source(FrameIndex index) const;
+  Address destination(FrameIndex index) const;
+  void drop(FrameIndex index, DropReason reason) { node.drop(worker, now, index, reason); }
+  void count(uint32_t statistic, uint32_t bytes) {
+    if (statistic >= statistics.size()) return;
+    ++statistics[statistic].packets;
+    statistics[statistic].bytes += bytes;
+  }
+  uint8_t* data(FrameIndex index) const { return pool.data(index); }
+  uint32_t ip_bytes(const Frame& frame) const { return static_cast<uint32_t>(frame.length) - frame.l3; }
+
+  Forwarder& node;
+  const uint32_t worker;
+  Plane& plane;
+  FramePool& pool;
+  FrameCache& cache;
+  Counters& counters;
+
+  // of this turn
+  uint64_t now = 0;
+  const Tables* tables = nullptr;
+
+  Batch arrived;
+  Batch opening;
+  Batch session_in;
+  std::array<NextHop, kBurst> session_next;  // where each frame of session_in goes afterwards
+  Batch sealing;
+  std::vector<Batch> sending;  // per port
+
+  // Frames whose next hop is being resolved.
+  struct Pending {
+    FrameIndex frame;
+    uint32_t neighbour;
+    uint64_t since;
+  };
+  static constexpr uint32_t kMostPending = 64;
+  static constexpr uint32_t kMostPendingPerNeighbour = 8;
+  static constexpr uint64_t kPendingNs = 1'000'000'000;
+  std::vector<Pending> pending;
+
+  SessionTable sessions;
+  std::vector<Statistic> statistics;
+  NonceAuditor audit;
+  uint64_t next_tick = 0;
+};
+
+}  // namespace penstock

@@ -1,0 +1,73 @@
+#include "tables.h"
+
+namespace penstock {
+namespace {
+
+size_t spi_home(const Address& address, uint32_t spi, size_t mask) {
+  return mix(address.low ^ spi, address.high + spi) & mask;
+}
+
+}  // namespace
+
+void InterfaceTable::index_ports(size_t ports) {
+  of_port.assign(ports, {});
+  for (size_t i = 0; i < interfaces.size(); ++i)
+    of_port[interfaces[i].port].push_back(static_cast<uint16_t>(i));
+}
+
+SpiTable SpiTable::build(const std::vector<Entry>& entries) {
+  SpiTable table;
+  size_t size = 16;
+  while (size < entries.size() * 2) size *= 2;
+  table.entries.assign(size, Entry{{}, 0, kNoIndex, 0, 0});
+  for (const Entry& entry : entries) {
+    size_t at = spi_home(entry.address, entry.spi, size - 1);
+    while (table.entries[at].spi != 0) at = (at + 1) & (size - 1);
+    table.entries[at] = entry;
+  }
+  return table;
+}
+
+const SpiTable::Entry* SpiTable::find(const Address& address, uint32_t spi) const {
+  if (entries.empty() || spi == 0) return nullptr;
+  const size_t mask = entries.size() - 1;
+  for (size_t at = spi_home(address, spi, mask); entries[at].spi != 0; at = (at + 1) & mask) {
+    if (entries[at].spi == spi && entries[at].address == address) return &entries[at];
+  }
+  return nullptr;
+}
+
+void SpiTable::prefetch(const Address& address, uint32_t spi) const {
+  if (!entries.empty()) __builtin_prefetch(&entries[spi_home(address, spi, entries.size() - 1)]);
+}
+
+bool FilterTable::Term::holds(const Address& source, const Address& destination, uint8_t protocol) const {
+  const auto any_of = [](const std::vector<Prefix>& prefixes, const Address& address) {
+    if (prefixes.empty()) return true;
+    for (const Prefix& prefix : prefixes) {
+      if (matches(address, prefix.address, prefix.length)) return true;
+    }
+    return false;
+  };
+  if (!protocols.empty()) {
+    bool found = false;
+    for (uint8_t listed : protocols) found |= listed == protocol;
+    if (!found) return false;
+  }
+  return any_of(destinations, destination) && any_of(sources, source);
+}
+
+const PolicyTable::Policy* PolicyTable::find(uint16_t from_zone, uint16_t to_zone, const Address& source,
+                                             const Address& destination, uint8_t protocol,
+                                             uint16_t port) const {
+  for (const Policy& policy : policies) {
+    if ((policy.from_zone == kAnyZone || policy.from_zone == from_zone) &&
+        (policy.to_zone == kAnyZone || policy.to_zone == to_zone) && policy.port_low <= port &&
+        port <= policy.port_high && policy.match.holds(source, destination, protocol)) {
+      return &policy;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace penstock
