@@ -20,7 +20,8 @@ export interface ForwarderOptions {
   neighbourLimit: number;
   saLimit: number;
   statistics: number;
-  auditNonces: boolean;
+  /** > 0: watch that no (key, IV) passes twice, for this many keys (emulator) */
+  auditedKeys: number;
 }
 
 export interface HostFlow {
@@ -133,6 +134,8 @@ export interface TableParts {
   spis?: SpiEntry[];
   policies?: { defaultPermit: boolean; policies: PolicyEntry[] };
   flow?: FlowEntry;
+  /** which key (a number below auditedKeys) an address and SPI stand for, on a node that audits */
+  audits?: { address: Bytes; spi: number; key: number }[];
 }
 
 export interface Neighbour {

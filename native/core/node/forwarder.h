@@ -8,6 +8,7 @@
 #include "../esp/sa.h"
 #include "neighbour.h"
 #include "node.h"
+#include "nonce_audit.h"
 #include "tables.h"
 
 namespace penstock {
@@ -24,13 +25,6 @@ struct ForwarderOptions {
 struct Statistic {
   uint64_t packets = 0;
   uint64_t bytes = 0;
-};
-
-// What a nonce audit saw.
-struct NonceAudit {
-  uint64_t seen = 0;
-  uint64_t repeated = 0;  // an IV seen twice under one key
-  uint64_t unproven = 0;  // too far behind to say
 };
 
 class Forwarder : public Node {

@@ -18,7 +18,8 @@
 
 #include "../packet/arp.h"
 #include "../packet/ethernet.h"
-#include "../packet/icmp.h"
+#include "../packet/neighbour_discovery.h"
+#include "arrival_window.h"
 #include "plane.h"
 
 namespace penstock {
@@ -27,7 +28,7 @@ namespace {
 constexpr uint32_t kPatternBytes = 65536;
 constexpr uint32_t kLongestPayload = 4096;
 constexpr uint32_t kTagBytes = 16;  // flow, sequence, time
-constexpr uint32_t kLongestHeaders = kEthernetBytes + 40 + 8 + kTagBytes;
+constexpr uint32_t kLongestHeaders = ethernet::kHeaderBytes + 40 + 8 + kTagBytes;
 
 void put16(uint8_t* at, uint32_t value) {
   at[0] = static_cast<uint8_t>(value >> 8);
@@ -53,25 +54,6 @@ uint64_t next_random(uint64_t& state) {  // splitmix64
   return z ^ z >> 31;
 }
 
-// Which sequence numbers of a flow arrived: duplicates and packets long overtaken do not count as delivered.
-struct Arrivals {
-  uint64_t newest = 0;  // 0: none yet (sequences start at 1)
-  uint64_t mask = 0;    // bit n: newest − n arrived
-
-  bool first_time(uint64_t sequence) {
-    if (sequence > newest) {
-      const uint64_t ahead = sequence - newest;
-      mask = ahead > 63 ? 1 : mask << ahead | 1;
-      newest = sequence;
-      return true;
-    }
-    const uint64_t behind = newest - sequence;
-    if (behind > 63 || (mask >> behind & 1)) return false;
-    mask |= 1ull << behind;
-    return true;
-  }
-};
-
 }  // namespace
 
 uint32_t LatencyHistogram::bucket(uint64_t ns) {
@@ -89,8 +71,8 @@ uint64_t LatencyHistogram::upper_ns(uint32_t bucket) {
 struct Host::Shard {
   const HostOptions& options;
   LatencyHistogram latency;
-  std::vector<Arrivals> arrivals;   // per flow
-  std::vector<uint32_t> sequences;  // client: per own flow, the last one sent
+  std::vector<ArrivalWindow> arrivals;  // per flow: a duplicate is not delivered twice
+  std::vector<uint32_t> sequences;      // client: per own flow, the last one sent
   uint32_t next_flow = 0;
 
   explicit Shard(const HostOptions& all) : options(all), arrivals(all.flows.size()) {}
@@ -146,8 +128,8 @@ void Host::expect(Expected& packet, uint32_t flow, uint32_t sequence, bool towar
   const Address& source = towards_server ? f.source : f.destination;
   const Address& destination = towards_server ? f.destination : f.source;
   const uint32_t length = size_of(flow, sequence);
-  uint8_t* ip = packet.headers + kEthernetBytes;
-  std::memcpy(packet.headers, ethernet, kEthernetBytes);
+  uint8_t* ip = packet.headers + ethernet::kHeaderBytes;
+  std::memcpy(packet.headers, ethernet, ethernet::kHeaderBytes);
   uint8_t* udp;
   if (source.is_v4()) {
     std::memset(ip, 0, 20);
@@ -196,7 +178,7 @@ void Host::expect(Expected& packet, uint32_t flow, uint32_t sequence, bool towar
 void Host::write_packet(FrameIndex index, uint32_t flow, uint32_t sequence, bool towards_server,
                         uint64_t now) {
   Frame& frame = plane_->pool().frame(index);
-  uint8_t ethernet[kEthernetBytes];
+  uint8_t ethernet[ethernet::kHeaderBytes];
   std::memcpy(ethernet, options_.gateway_mac, 6);
   std::memcpy(ethernet + 6, options_.mac, 6);
   const bool v4 = options_.flows[flow].source.is_v4();
@@ -208,7 +190,7 @@ void Host::write_packet(FrameIndex index, uint32_t flow, uint32_t sequence, bool
   std::memcpy(data + packet.headers_bytes, packet.pattern, packet.pattern_bytes);
   frame.length = static_cast<uint16_t>(packet.headers_bytes + packet.pattern_bytes);
   frame.version = v4 ? 4 : 6;  // for whoever drops it unparsed
-  frame.l3 = kEthernetBytes;
+  frame.l3 = ethernet::kHeaderBytes;
   frame.received = now;
 }
 
@@ -258,7 +240,7 @@ bool Host::receive(Shard& shard, uint32_t worker, uint64_t now) {
   uint64_t bytes = 0;
   uint64_t answer_bytes = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    if (i + 4 < count) __builtin_prefetch(pool.data(frames[i + 4]) + kEthernetBytes);
+    if (i + 4 < count) __builtin_prefetch(pool.data(frames[i + 4]) + ethernet::kHeaderBytes);
     bytes += pool.frame(frames[i]).length;
     const Arrival arrival = check(shard, worker, now, frames[i]);
     if (arrival.kind != Arrival::kDelivered || !options_.server) continue;
@@ -283,7 +265,7 @@ Host::Arrival Host::check(Shard& shard, uint32_t worker, uint64_t now, FrameInde
   const bool v4 = frame.length >= 42 && data[12] == 0x08 && data[13] == 0x00 && data[23] == 17;
   const bool v6 = frame.length >= 62 && data[12] == 0x86 && data[13] == 0xdd && data[20] == 17;
   if (!v4 && !v6) return answer_control(worker, now, index);
-  const uint32_t tag = kEthernetBytes + (v4 ? 28 : 48);
+  const uint32_t tag = ethernet::kHeaderBytes + (v4 ? 28 : 48);
   uint32_t flow = ~0u;
   uint32_t sequence = 0;
   uint64_t sent_at = now;
@@ -295,11 +277,12 @@ Host::Arrival Host::check(Shard& shard, uint32_t worker, uint64_t now, FrameInde
   bool same = flow < options_.flows.size() && v4 == options_.flows[flow].source.is_v4();
   if (same) {
     Expected packet;
-    expect(packet, flow, sequence, options_.server, sent_at, data[kEthernetBytes + (v4 ? 8 : 7)], data);
+    expect(packet, flow, sequence, options_.server, sent_at, data[ethernet::kHeaderBytes + (v4 ? 8 : 7)],
+           data);
     same = frame.length == packet.headers_bytes + packet.pattern_bytes &&
            std::memcmp(data, packet.headers, packet.headers_bytes) == 0 &&
            std::memcmp(data + packet.headers_bytes, packet.pattern, packet.pattern_bytes) == 0 &&
-           shard.arrivals[flow].first_time(sequence);
+           shard.arrivals[flow].see(sequence) == ArrivalWindow::kNew;
   }
   if (!same) {
     counters(worker).add(Counter::mismatched);
@@ -307,7 +290,7 @@ Host::Arrival Host::check(Shard& shard, uint32_t worker, uint64_t now, FrameInde
     return {Arrival::kOther, 0, 0};
   }
   counters(worker).add(Counter::delivered);
-  counters(worker).add(Counter::delivered_bytes, frame.length - kEthernetBytes);
+  counters(worker).add(Counter::delivered_bytes, frame.length - ethernet::kHeaderBytes);
   ++shard.latency.counts[LatencyHistogram::bucket(now - sent_at)];
   if (!options_.server) plane_->cache(worker).free(index);
   return {Arrival::kDelivered, flow, sequence};

@@ -64,7 +64,8 @@ void Forwarder::Shard::accept(FrameIndex index) {
       if (!term.holds(source(index), to, frame.protocol)) continue;
       count(term.statistic, ip_bytes(frame));
       if (term.action == FilterTable::Action::kDiscard) return drop(index, DropReason::filter_discard);
-      if (term.action == FilterTable::Action::kRoutingInstance) frame.routing_instance = term.routing_instance;
+      if (term.action == FilterTable::Action::kRoutingInstance)
+        frame.routing_instance = term.routing_instance;
       break;
     }
   }
@@ -103,8 +104,8 @@ uint32_t Forwarder::Shard::flow_owner(const Frame& frame, const Address& from, c
   return static_cast<uint32_t>((hash >> 32) * plane.workers() >> 32);
 }
 
-// Which worker owns the session of a packet: that of the tunnel it came from or goes into; of two, the one with
-// the lower id; of none, one chosen by both addresses.
+// Which worker owns the session of a packet: that of the tunnel it came from or goes into; of two, the one
+// with the lower id; of none, one chosen by both addresses.
 uint32_t Forwarder::Shard::owner(const Frame& frame, const NextHop& next, const Address& from,
                                  const Address& to) const {
   const InboundSa* in = frame.tunnel_in == kNoIndex ? nullptr : node.inbound_sa(frame.tunnel_in);

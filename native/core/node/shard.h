@@ -1,5 +1,5 @@
-// One worker's part of a forwarder: its stages and the state that only it writes. The path of a packet stands at
-// the head of forwarder.cc; each stage file holds the methods of one part of it.
+// One worker's part of a forwarder: its stages and the state that only it writes. The path of a packet stands
+// at the head of forwarder.cc; each stage file holds the methods of one part of it.
 #pragma once
 #include <array>
 #include <vector>
@@ -27,7 +27,7 @@ struct Forwarder::Shard {
 
   // receive.cc
   bool receive(uint16_t port);
-  void accept(FrameIndex index);               // parsed: interface, filter, then ours or onward
+  void accept(FrameIndex index);                         // parsed: interface, filter, then ours or onward
   void route(const FrameIndex* frames, uint32_t count);  // by destination, in the frame's routing instance
   void to_session_owner(FrameIndex index, const NextHop& next);
   void hand_over(FrameIndex index, uint32_t to, Stage stage);
@@ -52,7 +52,7 @@ struct Forwarder::Shard {
   // transmit.cc
   void forward(FrameIndex index, const NextHop& next);  // TTL, then towards the next hop
   void send_on(FrameIndex index, const NextHop& next);
-  void originate(FrameIndex index);                     // a packet of the node's own: route and send
+  void originate(FrameIndex index);  // a packet of the node's own: route and send
   void to_neighbour(FrameIndex index, uint32_t neighbour);
   void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);
   void to_group(FrameIndex index, const GroupTable::Group& group);

@@ -149,6 +149,7 @@ struct Tables {
   std::shared_ptr<const Routes> routes;
   std::shared_ptr<const SpiTable> spis;
   std::shared_ptr<const PolicyTable> policies;
+  std::shared_ptr<const SpiTable> audits;  // `sa` is the key's number; see nonce_audit.h
   FlowOptions flow;
 };
 
