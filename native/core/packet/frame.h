@@ -44,7 +44,7 @@ struct alignas(64) Frame {
   uint64_t received;     // the loop's time, ns, when it was received
   uint16_t source_port;  // transport ports in host order, or ICMP identifier twice; 0 when l4 is 0
   uint16_t destination_port;
-  uint16_t interface;         // of the node's interfaces: received on; after routing: to be sent on
+  uint16_t interface;  // of the node's interfaces: received on; after routing: to be sent on
   uint16_t reserved16;
   uint32_t reserved32;
 };
