@@ -167,7 +167,7 @@ export interface VirtualServiceConfig {
   readonly routingInstance: string;
   readonly group: string;
   readonly hashKey: 'source-ip';
-  readonly hashSeed: bigint;
+  readonly hashSeed: number;
 }
 
 export interface VpnConfig {

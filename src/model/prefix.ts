@@ -39,7 +39,14 @@ export class Prefix {
 
   contains(address: Address): boolean {
     if (address.family !== this.family) return false;
-    return new Prefix(address, this.length).network().address.equals(this.network().address);
+    const whole = this.length >> 3;
+    for (let i = 0; i < whole; i++) {
+      if (address.bytes[i] !== this.address.bytes[i]) return false;
+    }
+    const mask = 0xff00 >> (this.length & 7);
+    return (
+      (this.length & 7) === 0 || ((address.bytes[whole]! ^ this.address.bytes[whole]!) & mask & 0xff) === 0
+    );
   }
 
   equals(other: Prefix): boolean {

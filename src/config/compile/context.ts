@@ -1,0 +1,124 @@
+import { dirname, join } from 'node:path';
+import { type Path, suggestion } from '../problem.js';
+import type { ConfigDocument } from '../schema.js';
+import { type Finding, valueAt } from '../walk.js';
+
+/** What a configuration may draw from outside itself; handed in, since this room has no files or environment. */
+export interface Surroundings {
+  /** The text of a file; throws when it cannot be read. */
+  readFile(path: string): string;
+  /** The value of an environment variable. */
+  variable(name: string): string | undefined;
+}
+
+type Report = (path: Path, message: string, at?: 'key' | 'value') => void;
+
+/** What every part of the compiler works with. */
+export class Context {
+  /** What is left of the file after everything with a wrong shape was taken out. */
+  readonly document: ConfigDocument;
+  readonly surroundings: Surroundings;
+  readonly #file: string;
+  readonly #declared: unknown;
+  readonly #report: Report;
+  readonly #tainted = new Set<string>();
+
+  /**
+   * declared: the whole document, so that a reference to something that is there but wrong is no second
+   * problem. findings: what is wrong with its shape.
+   */
+  constructor(
+    file: string,
+    document: ConfigDocument,
+    declared: unknown,
+    findings: readonly Finding[],
+    surroundings: Surroundings,
+    report: Report,
+  ) {
+    this.document = document;
+    this.surroundings = surroundings;
+    this.#file = file;
+    this.#declared = declared;
+    this.#report = report;
+    for (const { path } of findings) {
+      for (let length = 0; length <= path.length; length++) this.#tainted.add(keyOf(path.slice(0, length)));
+    }
+  }
+
+  /** Whether nothing at or below the path has a wrong shape. */
+  sound(...path: Path): boolean {
+    return !this.#tainted.has(keyOf(path));
+  }
+
+  /** Reports, unless something below the path is wrong already, which may be the reason. */
+  report(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
+    if (this.sound(...path)) this.#report(path, message, at);
+  }
+
+  names(...path: Path): string[] {
+    const table = valueAt(this.#declared, path);
+    return typeof table === 'object' && table !== null ? Object.keys(table) : [];
+  }
+
+  /** Reports at `path` unless the table at `table` has the name. */
+  refer(path: Path, kind: string, name: string, table: Path): boolean {
+    if (valueAt(this.#declared, [...table, name]) !== undefined) return true;
+    const names = this.names(...table);
+    const hint = suggestion(name, names);
+    this.report(path, `no ${kind} ${name}${hint === '' ? `; ${listed(kind, names, table)}` : hint}`);
+    return false;
+  }
+
+  /** Reports unless the logical interface exists; its full name, with the unit. */
+  referInterface(path: Path, name: string): string | undefined {
+    const full = fullName(name);
+    const dot = full.lastIndexOf('.');
+    const unit = ['interfaces', full.slice(0, dot), 'unit', full.slice(dot + 1)];
+    if (valueAt(this.#declared, unit) !== undefined) return full;
+    const names = this.names('interfaces').flatMap((port) =>
+      this.names('interfaces', port, 'unit').map((number) => `${port}.${number}`),
+    );
+    const hint = suggestion(full, names);
+    this.report(
+      path,
+      `no interface ${full}${hint === '' ? `; ${listed('interface', names, ['interfaces'])}` : hint}`,
+    );
+    return undefined;
+  }
+
+  referInstance(path: Path, name: string): boolean {
+    return name === 'default' || this.refer(path, 'routing instance', name, ['routing-instances']);
+  }
+
+  /** Relative paths count from the directory of the configuration. */
+  path(path: string): string {
+    return path.startsWith('/') ? path : join(dirname(this.#file), path);
+  }
+
+  socketPath(at: Path, path: string | undefined): string | null {
+    if (path === undefined) return null;
+    const full = this.path(path);
+    // sun_path holds 108 bytes with the final zero
+    if (Buffer.byteLength(full) > 107) this.report(at, 'a socket path longer than 107 bytes');
+    return full;
+  }
+}
+
+/** An interface without a unit means unit 0, as in the reference documents' language. */
+export function fullName(name: string): string {
+  return name.includes('.') ? name : `${name}.0`;
+}
+
+export function portOf(logical: string): string {
+  return logical.slice(0, logical.lastIndexOf('.'));
+}
+
+function listed(kind: string, names: readonly string[], table: Path): string {
+  if (names.length === 0) return `there is no ${kind}: add it under ${table.join('.')}`;
+  const shown = names.slice(0, 8).join(', ');
+  return `known here: ${shown}${names.length > 8 ? `, and ${names.length - 8} more` : ''}`;
+}
+
+function keyOf(path: Path): string {
+  return path.join('\0');
+}

@@ -1,0 +1,249 @@
+import { createHash } from 'node:crypto';
+import { Secret } from '../../model/secret.js';
+import { notAHost, parseAddress, parsePrefix } from '../address.js';
+import type { ManualKeysConfig, ManualSaConfig, TrafficSelectorConfig, VpnConfig } from '../config.js';
+import { limits } from '../limits.js';
+import type { Path } from '../problem.js';
+import { pathText } from '../problem.js';
+import type { ConfigDocument } from '../schema.js';
+import type { Context } from './context.js';
+import type { Reach } from './interfaces.js';
+
+type Ipsec = NonNullable<NonNullable<ConfigDocument['security']>['ipsec']>;
+type VpnDocument = Ipsec['vpn'][string];
+type SaDocument = VpnDocument['manual']['outbound'];
+type Algorithm = ManualKeysConfig['encryptionAlgorithm'];
+
+/** AES key and 4-byte salt (RFC 4106 §8.1), in bytes. */
+const keyBytes: Readonly<Record<Algorithm, number>> = { 'aes-128-gcm': 20, 'aes-256-gcm': 36 };
+
+/** What may be there once in a file, by a text that stands for it, with the place that has it. */
+interface Taken {
+  readonly keys: Map<string, Path>;
+  readonly inboundSpis: Map<string, Path>;
+  readonly outboundSpis: Map<string, Path>;
+  readonly ariRoutes: Map<string, Path>;
+}
+
+export function compileVpns(
+  context: Context,
+  instanceOf: ReadonlyMap<string, string>,
+  reach: Reach,
+): VpnConfig[] {
+  const ipsec = context.document.security?.ipsec;
+  const vpns = Object.entries(ipsec?.vpn ?? {});
+  const path = ['security', 'ipsec', 'vpn'];
+  if (vpns.length > limits.ipsec.vpns) context.report(path, `more than ${limits.ipsec.vpns} VPNs`, 'key');
+  if (vpns.length > 0) checkSealing(context);
+  const taken = { keys: new Map(), inboundSpis: new Map(), outboundSpis: new Map(), ariRoutes: new Map() };
+  return vpns.map(([name, vpn]) => {
+    const at = [...path, name];
+    const tunnel = context.referInterface([...at, 'bind-interface'], vpn['bind-interface']);
+    if (tunnel !== undefined && !tunnel.startsWith('st0.')) {
+      context.report([...at, 'bind-interface'], `${tunnel} is no tunnel; write an st0 unit, e.g. st0.1`);
+    }
+    if (vpn['anti-replay-window-size'] !== undefined && vpn['no-anti-replay'] !== undefined) {
+      context.report(
+        [...at, 'no-anti-replay'],
+        'there is an anti-replay-window-size too; write one of them',
+        'key',
+      );
+    }
+    const size = vpn['anti-replay-window-size'] ?? ipsec?.['anti-replay-window-size'];
+    return {
+      name,
+      bindInterface: tunnel ?? vpn['bind-interface'],
+      manual: compileManual(context, [...at, 'manual'], vpn.manual, taken, reach),
+      trafficSelectors: compileSelectors(context, at, vpn, instanceOf.get(tunnel ?? '') ?? 'default', taken),
+      antiReplayWindowSize:
+        vpn['no-anti-replay'] !== undefined ? null : (size ?? limits.ipsec.antiReplayWindow.fallback),
+      extendedSequenceNumber: vpn['extended-sequence-number'] !== undefined,
+      dfBit: vpn['df-bit'] ?? 'clear',
+      copyOuterDscp: vpn['copy-outer-dscp'] !== undefined,
+      outerDscp: vpn['outer-dscp'] ?? null,
+    };
+  });
+}
+
+/** Keys from a file outlive the process, so what has been used of their IVs must, too. */
+function checkSealing(context: Context): void {
+  const { system } = context.document;
+  if (system['node-id'] === undefined) {
+    const { least, most } = limits.nodeId;
+    context.report(
+      ['system', 'node-id'],
+      `missing; VPNs with manual keys want one from ${least} to ${most}, another on each node that has the same keys`,
+      'key',
+    );
+  }
+  if (system['state-directory'] === undefined) {
+    context.report(
+      ['system', 'state-directory'],
+      'missing; without it nothing is sealed with manual keys, since no IV may come twice after a restart',
+      'key',
+    );
+  }
+}
+
+function compileManual(
+  context: Context,
+  path: Path,
+  manual: VpnDocument['manual'],
+  taken: Taken,
+  reach: Reach,
+): ManualKeysConfig {
+  const algorithm = manual['encryption-algorithm'];
+  const gateway = parseAddress(manual.gateway)!;
+  const localAddress = parseAddress(manual['local-address'])!;
+  const localPath = [...path, 'local-address'];
+  const instance = reach.instanceOfOwn(manual['local-address']);
+  const reason = notAHost(gateway);
+  if (reason !== undefined)
+    context.report([...path, 'gateway'], `${gateway} is ${reason}; write the peer's address`);
+  else if (gateway.family !== localAddress.family) {
+    context.report(
+      [...path, 'gateway'],
+      `${gateway} is ${gateway.family}, local-address ${localAddress} is not`,
+    );
+  } else if (context.sound('interfaces')) {
+    if (instance === undefined) {
+      context.report(
+        localPath,
+        `${localAddress} is no address of this node; add it to an interface, e.g. lo0`,
+      );
+    } else if (reach.instanceOfOwn(manual.gateway) !== undefined) {
+      context.report([...path, 'gateway'], `${gateway} is an address of this node; write the peer's address`);
+    } else if (context.sound('routing-instances') && context.sound('routing-options')) {
+      if (!reach.reaches(instance, manual.gateway)) {
+        context.report([...path, 'gateway'], `no route to ${gateway} in routing instance ${instance}`);
+      }
+    }
+  }
+  manual.inbound.forEach(({ spi }, i) => {
+    take(
+      context,
+      taken.inboundSpis,
+      `${localAddress} ${spi}`,
+      [...path, 'inbound', i, 'spi'],
+      `${spiText(spi)} is`,
+    );
+  });
+  const { spi } = manual.outbound;
+  take(context, taken.outboundSpis, `${gateway} ${spi}`, [...path, 'outbound', 'spi'], `${spiText(spi)} is`);
+  return {
+    gateway,
+    localAddress,
+    routingInstance: instance ?? 'default',
+    encryptionAlgorithm: algorithm,
+    inbound: manual.inbound.map((sa, i) => compileSa(context, [...path, 'inbound', i], sa, algorithm, taken)),
+    outbound: compileSa(context, [...path, 'outbound'], manual.outbound, algorithm, taken),
+  };
+}
+
+function spiText(spi: number): string {
+  return `SPI 0x${spi.toString(16).padStart(8, '0')}`;
+}
+
+/** Reports when something that may be there once has been taken. */
+function take(context: Context, taken: Map<string, Path>, what: string, path: Path, sentence: string): void {
+  const other = taken.get(what);
+  if (other !== undefined)
+    context.report(path, `${sentence} that of ${pathText(other)} too; each needs its own`);
+  else taken.set(what, path);
+}
+
+function compileSa(
+  context: Context,
+  path: Path,
+  sa: SaDocument,
+  algorithm: Algorithm,
+  taken: Taken,
+): ManualSaConfig {
+  const key = readKey(context, [...path, 'key'], sa.key, algorithm);
+  if (key === undefined) return { spi: sa.spi, key: new Secret(new Uint8Array(keyBytes[algorithm])) };
+  // one key on two SAs of a node would let one nonce come twice
+  const digest = createHash('sha256').update(key.reveal()).digest('hex');
+  take(context, taken.keys, digest, [...path, 'key'], 'the key is');
+  return { spi: sa.spi, key };
+}
+
+function readKey(
+  context: Context,
+  path: Path,
+  key: SaDocument['key'],
+  algorithm: Algorithm,
+): Secret | undefined {
+  const sources = (['hex', 'file', 'env'] as const).filter((source) => key[source] !== undefined);
+  const source = sources[0];
+  if (source === undefined || sources.length > 1) {
+    const says = source === undefined ? 'says nothing' : `says ${sources.join(' and ')}`;
+    context.report(path, `${says}; write one of { hex: … }, { file: … }, { env: … }`, 'key');
+    return undefined;
+  }
+  const at = [...path, source];
+  const text = keyText(context, at, source, key[source]!);
+  if (text === undefined) return undefined;
+  const digits = text.trim().replace(/^0x/i, '').replace(/[:\s]/g, '');
+  const bytes = keyBytes[algorithm];
+  const wanted = `${algorithm} wants ${bytes * 2} hexadecimal digits: ${bytes - 4} bytes of key, then 4 of salt`;
+  if (/[^0-9a-f]/i.test(digits)) context.report(at, `not hexadecimal digits; ${wanted}`);
+  else if (digits.length !== bytes * 2) context.report(at, `${digits.length} digits; ${wanted}`);
+  else return new Secret(Uint8Array.from(Buffer.from(digits, 'hex')));
+  return undefined;
+}
+
+function keyText(
+  context: Context,
+  at: Path,
+  source: 'hex' | 'file' | 'env',
+  given: string,
+): string | undefined {
+  if (source === 'hex') return given;
+  if (/^(0x)?[0-9a-f]{32,}$/i.test(given)) {
+    context.report(at, `looks like a key; write { hex: … }, or ${source === 'file' ? 'a path' : 'a name'}`);
+    return undefined;
+  }
+  if (source === 'env') {
+    const value = context.surroundings.variable(given);
+    if (value === undefined) context.report(at, `environment variable ${given} is not set`);
+    return value;
+  }
+  const path = context.path(given);
+  try {
+    return context.surroundings.readFile(path);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    const reason =
+      code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'permission denied' : String(code);
+    context.report(at, `cannot read ${path}: ${reason}`);
+    return undefined;
+  }
+}
+
+function compileSelectors(
+  context: Context,
+  vpnPath: Path,
+  vpn: VpnDocument,
+  instance: string,
+  taken: Taken,
+): TrafficSelectorConfig[] {
+  const path = [...vpnPath, 'traffic-selector'];
+  const entries = Object.entries(vpn['traffic-selector']);
+  if (entries.length === 0) context.report(path, 'empty; write at least one traffic selector', 'key');
+  return entries.map(([name, selector]) => {
+    const at = [...path, name];
+    const localIp = parsePrefix(selector['local-ip'])!;
+    const remoteIp = parsePrefix(selector['remote-ip'])!;
+    if (localIp.family !== remoteIp.family) {
+      context.report([...at, 'remote-ip'], `${remoteIp} is ${remoteIp.family}, local-ip ${localIp} is not`);
+    }
+    take(
+      context,
+      taken.ariRoutes,
+      `${instance} ${remoteIp}`,
+      [...at, 'remote-ip'],
+      `the ARI route ${remoteIp} is`,
+    );
+    return { name, localIp, remoteIp };
+  });
+}

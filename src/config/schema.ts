@@ -1,0 +1,388 @@
+/**
+ * The shape of a configuration file, in the words of the reference documents' hierarchy. What a value alone can
+ * say is checked here; what needs other parts of the file is checked by compile/.
+ *
+ * Where order matters there is a list of entries with a name; everything else is a mapping by name.
+ */
+import { z } from 'zod';
+import * as f from './fields.js';
+import { limits } from './limits.js';
+
+const logicalInterface = () => {
+  const error = (issue: { input?: unknown }) =>
+    issue.input === undefined
+      ? 'missing; write an interface, e.g. ge-0/0/0.0'
+      : 'not an interface, e.g. ge-0/0/0.0';
+  return z.string({ error }).regex(/^[a-z][a-z0-9_-]*(\/\d+)*(:\d+)?(\.\d+)?$/, { error });
+};
+
+const port = f
+  .section({
+    'af-packet': f.name('kernel interface').max(15, { error: 'longer than 15 characters' }).optional(),
+    memory: f.name('wire').optional(),
+    pcap: f
+      .section({
+        read: f.path('a capture to receive from').optional(),
+        write: f.path('a capture to send to, as pcapng').optional(),
+      })
+      .optional(),
+  })
+  .describe('where packets come from and go to: one of af-packet, memory, pcap');
+
+const family = (which: 'inet' | 'inet6') =>
+  f
+    .section({
+      address: f.list(f.interfaceAddress(which), 'addresses').optional(),
+      filter: f.section({ input: f.name('filter').optional() }).optional(),
+    })
+    .nullable()
+    .optional();
+
+const interfaces = f.table(
+  'interface',
+  f.section({
+    description: z.string().optional(),
+    port: port.optional(),
+    mac: f.mac().optional(),
+    mtu: f.integer(limits.mtu, 'bytes').meta({ default: limits.mtu.fallback }).optional(),
+    unit: f.table(
+      'unit',
+      f.section({
+        description: z.string().optional(),
+        'vlan-id': f.integer(limits.vlanId).optional(),
+        family: f.section({ inet: family('inet'), inet6: family('inet6') }).optional(),
+      }),
+      z.string().regex(/^(0|[1-9]\d{0,4})$/, { error: 'a unit is a number, e.g. 0' }),
+    ),
+  }),
+  z.string().regex(/^[a-z][a-z0-9_-]*(\/\d+)*(:\d+)?$/, {
+    error: 'not an interface name, e.g. ge-0/0/0; units go below it',
+  }),
+);
+
+const routingOptions = f.section({
+  static: f
+    .section({
+      route: f.table(
+        'route',
+        f.section({
+          'next-hop': z
+            .string({ error: 'not a next hop; write an address or an st0 unit' })
+            .optional()
+            .describe('an address, or an st0 unit'),
+          discard: f.flag(),
+        }),
+        f.prefix(),
+      ),
+    })
+    .optional(),
+});
+
+const routingInstances = f.table(
+  'routing instance',
+  f.section({
+    'instance-type': f.word(['virtual-router', 'forwarding'], ['vrf', 'virtual-switch', 'evpn']),
+    interface: f.list(logicalInterface(), 'interfaces').optional(),
+    'routing-options': routingOptions.optional(),
+  }),
+);
+
+const autoRouteInjection = f.section({
+  export: f.table(
+    'router',
+    f.section({
+      'control-socket': f.path("the router's control socket"),
+      'routing-instance': f.name('routing instance'),
+      'next-hop': f
+        .list(f.address(), 'our addresses on its side')
+        .min(1, { error: 'empty; write one address a family' }),
+    }),
+  ),
+});
+
+const protocol = z
+  .union([z.string(), z.int().min(0).max(255)], {
+    error: 'not a protocol; write its name or number, e.g. esp or 50',
+  })
+  .describe('a protocol name or its number');
+
+const filter = (which: 'inet' | 'inet6') =>
+  f
+    .section({
+      filter: f.table(
+        'filter',
+        f.section({
+          term: f
+            .list(
+              f.section({
+                name: f.name('term'),
+                from: f
+                  .section({
+                    'source-address': f.list(f.prefixOf(which), 'prefixes').optional(),
+                    'destination-address': f.list(f.prefixOf(which), 'prefixes').optional(),
+                    protocol: f.list(protocol, 'protocols').optional(),
+                  })
+                  .optional(),
+                then: f.section({
+                  count: f.name('counter').optional(),
+                  'routing-instance': f.name('routing instance').optional(),
+                  accept: f.flag(),
+                  discard: f.flag(),
+                }),
+              }),
+              'terms',
+            )
+            .min(1, { error: 'empty; write at least one term' }),
+        }),
+      ),
+    })
+    .optional();
+
+const trafficLoadBalance = f.section({
+  instance: f.table(
+    'instance',
+    f.section({
+      interface: logicalInterface(),
+      'client-vrf': f.name('routing instance'),
+      'server-vrf': f.name('routing instance'),
+      group: f.table(
+        'group',
+        f.section({
+          'real-services': f
+            .list(f.name('real service'), 'real services')
+            .min(1, { error: 'empty; write at least one real service' })
+            .max(limits.tlb.membersPerGroup, {
+              error: (issue) =>
+                `${(issue.input as unknown[]).length} real services; a group has at most ${limits.tlb.membersPerGroup}`,
+            }),
+          'routing-instance': f.name('routing instance').optional(),
+          'network-monitoring-profile': f.list(f.name('profile'), 'profiles').optional(),
+        }),
+      ),
+      'real-service': f.table(
+        'real service',
+        f.section({
+          address: f.address(),
+          weight: f.integer(limits.tlb.weight).meta({ default: limits.tlb.weight.fallback }).optional(),
+        }),
+      ),
+      'virtual-service': f.table(
+        'virtual service',
+        f.section({
+          mode: f.word(['direct-server-return'], ['translated', 'layer2-direct-server-return']),
+          address: f.address(),
+          'routing-instance': f.name('routing instance'),
+          group: f.name('group'),
+          'load-balance-method': f.section({
+            hash: f.section({
+              'hash-key': f.word(
+                ['source-ip'],
+                ['destination-ip', 'symmetric', '5-tuple', 'symmetric-5-tuple', 'protocol'],
+              ),
+              seed: f.integer({ least: 0, most: Number.MAX_SAFE_INTEGER }).meta({ default: 0 }).optional(),
+            }),
+          }),
+        }),
+      ),
+    }),
+  ),
+});
+
+const networkMonitoring = f.section({
+  profile: f.table(
+    'profile',
+    f.section({
+      icmp: f.flag(),
+      'probe-interval': f
+        .integer(limits.tlb.probeIntervalSeconds, 'seconds')
+        .meta({ default: limits.tlb.probeIntervalSeconds.fallback })
+        .optional(),
+      'failure-retries': f
+        .integer(limits.tlb.retries)
+        .meta({ default: limits.tlb.failureRetries })
+        .optional(),
+      'recovery-retries': f
+        .integer(limits.tlb.retries)
+        .meta({ default: limits.tlb.recoveryRetries })
+        .optional(),
+    }),
+  ),
+});
+
+/** A text that may be a key written in the wrong place: no message shows it. */
+const hidden = (advice: string) =>
+  z
+    .string({ error: `not a text; write ${advice}` })
+    .min(1, { error: `empty; write ${advice}` })
+    .optional();
+
+/** Exactly one of three places; the bytes are the AES key and then the salt. Never part of a message. */
+const key = z.strictObject(
+  {
+    hex: hidden('hexadecimal digits').describe('key and salt in hexadecimal digits'),
+    file: hidden('the path of a file with the hexadecimal digits'),
+    env: hidden('the name of an environment variable'),
+  },
+  {
+    error: (issue) =>
+      `${issue.input === undefined ? 'missing' : 'not a mapping'}; write { hex: … }, { file: … } or { env: … }`,
+  },
+);
+
+const sa = f.section({ spi: f.integer(limits.ipsec.spi), key });
+
+const manual = f.section({
+  gateway: f.address().describe("the peer's outer address"),
+  'local-address': f.address().describe('our outer address'),
+  protocol: f.word(['esp'], ['ah']).optional(),
+  'encryption-algorithm': f.word(
+    ['aes-256-gcm', 'aes-128-gcm'],
+    ['aes-192-gcm', 'aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc', '3des-cbc', 'des-cbc', 'null'],
+  ),
+  inbound: f
+    .list(sa, 'inbound SAs')
+    .min(1, { error: 'empty; write at least one inbound SA' })
+    .max(limits.ipsec.inboundPerVpn, { error: `more than ${limits.ipsec.inboundPerVpn} inbound SAs` }),
+  outbound: sa,
+});
+
+const ipsec = f.section({
+  'anti-replay-window-size': f.windowSize().optional(),
+  vpn: f.table(
+    'vpn',
+    f.section({
+      'bind-interface': logicalInterface(),
+      manual,
+      'traffic-selector': f.table(
+        'traffic selector',
+        f.section({ 'local-ip': f.prefix(), 'remote-ip': f.prefix() }),
+      ),
+      'anti-replay-window-size': f.windowSize().optional(),
+      'no-anti-replay': f.flag(),
+      'extended-sequence-number': f.flag(),
+      'df-bit': f.word(['clear', 'set', 'copy']).meta({ default: 'clear' }).optional(),
+      'copy-outer-dscp': f.flag(),
+      'outer-dscp': f.integer({ least: 0, most: 63 }).optional(),
+    }),
+  ),
+});
+
+/** What stands under host-inbound-traffic: the node answers ping, ARP and neighbour discovery everywhere. */
+const all = (what: string) => f.list(f.word(['all'], ['ping', 'ike', 'bgp', 'bfd', 'ssh']), what).optional();
+
+const zones = f.section({
+  'security-zone': f.table(
+    'security zone',
+    f.section({
+      'host-inbound-traffic': f
+        .section({ 'system-services': all('system services'), protocols: all('protocols') })
+        .optional(),
+      interfaces: f.list(logicalInterface(), 'interfaces'),
+    }),
+  ),
+});
+
+const policy = f.section({
+  name: f.name('policy'),
+  match: f.section({
+    'source-address': f.list(f.name('address'), 'addresses'),
+    'destination-address': f.list(f.name('address'), 'addresses'),
+    application: f.list(f.name('application'), 'applications'),
+  }),
+  then: f.section({ permit: f.flag(), deny: f.flag() }),
+});
+
+const policies = f.section({
+  'from-zone': f
+    .table(
+      'security zone',
+      f.section({
+        'to-zone': f.table(
+          'security zone',
+          f.section({
+            policy: f.list(policy, 'policies').min(1, { error: 'empty; write at least one policy' }),
+          }),
+        ),
+      }),
+    )
+    .optional(),
+  'default-policy': f.word(['deny-all', 'permit-all']).meta({ default: 'deny-all' }).optional(),
+});
+
+const flow = f.section({
+  'tcp-session': f.section({ 'no-syn-check': f.flag(), 'no-syn-check-in-tunnel': f.flag() }).optional(),
+  'session-limit': f.integer(limits.sessionLimit).meta({ default: limits.sessionLimit.fallback }).optional(),
+});
+
+const security = f.section({
+  'address-book': f
+    .section({ global: f.section({ address: f.table('address', f.prefix()) }).optional() })
+    .optional(),
+  ipsec: ipsec.optional(),
+  zones: zones.optional(),
+  policies: policies.optional(),
+  flow: flow.optional(),
+});
+
+const applications = f.section({
+  application: f.table(
+    'application',
+    f.section({
+      protocol,
+      'destination-port': z
+        .union([z.int().min(0).max(65_535), z.string().regex(/^\d{1,5}-\d{1,5}$/)], {
+          error: 'not a port or a range of ports, e.g. 443 or 8000-8080',
+        })
+        .optional(),
+    }),
+  ),
+});
+
+export const schema = f.section({
+  system: f.section({
+    'host-name': f.name('host'),
+    'node-id': f.integer(limits.nodeId).optional(),
+    workers: f.integer(limits.workers).meta({ default: limits.workers.fallback }).optional(),
+    'state-directory': f.path('a directory that outlives the process').optional(),
+    'control-socket': f.path('the control socket').optional(),
+  }),
+  interfaces: interfaces.optional(),
+  'routing-instances': routingInstances.optional(),
+  'routing-options': routingOptions
+    .extend({ 'auto-route-injection': autoRouteInjection.optional() })
+    .optional(),
+  firewall: f.section({ family: f.section({ inet: filter('inet'), inet6: filter('inet6') }) }).optional(),
+  services: f
+    .section({
+      'traffic-load-balance': trafficLoadBalance.optional(),
+      'network-monitoring': networkMonitoring.optional(),
+    })
+    .optional(),
+  security: security.optional(),
+  applications: applications.optional(),
+});
+
+/** A configuration as the file has it, e.g. for programs that make one instead of reading it. */
+export type ConfigDocument = z.input<typeof schema>;
+
+/** Words of the reference documents that may come in a file and are not done yet, with what to do instead. */
+export const notYet: Readonly<Record<string, string>> = {
+  ike: 'write the keys under security.ipsec.vpn.<name>.manual',
+  chassis: 'a node stands alone',
+  protocols: 'write static routes',
+  'policy-options': 'write static routes',
+  'forwarding-options': 'leave it out',
+  nat: 'leave it out',
+  'routing-engine-mode': 'leave it out: health checks always run in the control plane',
+  'establish-tunnels': 'leave it out: manual keys are up from the start',
+  proposal: 'write encryption-algorithm under manual',
+  'ha-link-encryption': 'a node stands alone',
+  log: 'counters and show security packet-drop records say what happened',
+  reject: 'write deny',
+  'load-balance': 'write a virtual service under services.traffic-load-balance',
+  tcp: 'write icmp',
+  http: 'write icmp',
+  'ssl-hello': 'write icmp',
+  custom: 'write icmp',
+  'address-set': 'list the addresses in the policy',
+};
