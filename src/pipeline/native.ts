@@ -3,6 +3,7 @@
  * order (4 or 16), times are nanoseconds as numbers or bigint where said, indices are small integers.
  */
 import { createRequire } from 'node:module';
+import { counterNames } from './counters.js';
 
 export type Bytes = Uint8Array;
 
@@ -84,8 +85,8 @@ export type NextHop =
   | { kind: 'local' | 'discard' }
   | { kind: 'connected'; interface: number }
   | { kind: 'neighbour'; interface: number; address: Bytes }
-  /** zone: of the tunnel's interface (st0.x) */
-  | { kind: 'tunnel'; sa: number; zone: number }
+  /** zone and routing instance: of the tunnel's interface (st0.x), where its answers arrive */
+  | { kind: 'tunnel'; sa: number; zone: number; routingInstance: number }
   | { kind: 'group'; group: number };
 
 export interface RouteEntry {
@@ -93,6 +94,14 @@ export interface RouteEntry {
   prefix: Bytes;
   length: number;
   nextHop: NextHop;
+}
+
+/** Which key an address and SPI stand for: what the nonce witness of a forwarder with auditNonces goes by. */
+export interface AuditEntry {
+  address: Bytes;
+  spi: number;
+  /** the key's number, below saLimit; SAs that share a key share it */
+  key: number;
 }
 
 export interface SpiEntry {
@@ -125,13 +134,18 @@ export interface FlowEntry {
   synCheckInTunnel: boolean;
 }
 
-/** What publish() replaces; parts left out stay as they are. */
+/**
+ * What publish() replaces; parts left out stay as they are. What one part says of another (an interface's filter, a
+ * route's group, interface or SA) is held to what there is after the publication.
+ */
 export interface TableParts {
+  /** never fewer than before: one that is gone keeps its place, with vlan 4095 and no addresses */
   interfaces?: InterfaceEntry[];
   filters?: FilterTerm[][];
   groups?: GroupEntry[];
   routes?: RouteEntry[];
   spis?: SpiEntry[];
+  audits?: AuditEntry[];
   policies?: { defaultPermit: boolean; policies: PolicyEntry[] };
   flow?: FlowEntry;
   /** which key (a number below auditedKeys) an address and SPI stand for, on a node that audits */
@@ -147,7 +161,6 @@ export interface Neighbour {
 
 export interface DropRecord {
   timeNs: bigint;
-  worker: number;
   /** index into counterNames of counters.ts */
   reason: number;
   port: number;
@@ -289,14 +302,17 @@ export interface NativePlane {
   setNodeRunning(node: number, running: boolean): void;
   setSending(node: number, sending: boolean): void;
 
-  /** A live view: one row of counters per worker, counterCount words each (order of counters.ts). */
+  /**
+   * A live view, one row per worker: length / workers words, of which the first counterCount are the counters in the
+   * order of counters.ts. Stays valid after close().
+   */
   counters(node: number): BigUint64Array;
   statistics(node: number, indices: number[]): { packets: bigint; bytes: bigint }[];
   neighbours(node: number): Neighbour[];
   dropRecords(node: number, most: number): DropRecord[];
   sessions(node: number, worker: number, cursor: bigint, most: number): SessionPage;
   sessionCount(node: number): number;
-  /** Log-linear buckets summed over workers, and the upper bound in ns of each bucket. */
+  /** Of a host. Log-linear buckets summed over workers, and the upper bound in ns of each bucket. */
   latency(node: number): { counts: BigUint64Array; upperNs: Float64Array };
   nonceAudit(node: number): { seen: bigint; repeated: bigint; unproven: bigint };
 
@@ -315,8 +331,12 @@ export interface NativePlane {
 
 /** A plane as a worker thread sees it. */
 export interface NativeWorker {
-  /** Runs for at most so long; false once the plane is stopped. */
+  /**
+   * Runs for at most so long; false once the plane is stopped. The first call makes this thread the worker's driver;
+   * throws when another thread is.
+   */
   poll(worker: number, budgetMicroseconds: number): boolean;
+  /** Lets go of the plane and its workers. A thread that ends without it leaves them 'failed'. */
   detach(): void;
 }
 
@@ -329,7 +349,14 @@ export interface NativeAddon {
   createPlane(options: PlaneOptions): NativePlane;
   /** In a worker thread; pins the thread to a CPU when cpu ≥ 0. Throws when there is no such plane. */
   attachPlane(id: number, cpu: number): NativeWorker;
-  crypto(): { active: string; available: string[] };
+  /** Planes of this process whose memory is not yet freed. */
+  planesAlive(): number;
+  /** CPUs that this process may run on. */
+  allowedCpus(): number[];
+  /** Names of the counters that the addon was built with, in index order. */
+  readonly counterNames: readonly string[];
+  /** fault: what is wrong with PENSTOCK_CRYPTO in the environment, null: nothing */
+  crypto(): { active: string; available: string[]; fault: string | null };
   /** Throws naming the kernels that there are. */
   selectCrypto(name: string): void;
   /** Seals or opens buffers with a bare AES-GCM key (tests, benches); open returns null when the tag is wrong. */
@@ -348,14 +375,22 @@ export interface NativeAddon {
 const require = createRequire(import.meta.url);
 let addon: NativeAddon | undefined;
 
-/** The addon, loaded on first use. Throws with the mend when it was not built. */
+/** The addon, loaded on first use. Throws with the mend when it was not built, or built of other counters. */
 export function native(): NativeAddon {
-  if (!addon) {
-    try {
-      addon = require('../../native/build/Release/penstock.node') as NativeAddon;
-    } catch (cause) {
-      throw new Error('the native core is not built; run npm run setup', { cause });
-    }
-  }
+  addon ??= load();
   return addon;
+}
+
+function load(): NativeAddon {
+  const mend = 'run npm run setup';
+  let loaded: NativeAddon;
+  try {
+    loaded = require('../../native/build/Release/penstock.node') as NativeAddon;
+  } catch (cause) {
+    throw new Error(`the native core is not built; ${mend}`, { cause });
+  }
+  if (loaded.counterNames.join() !== counterNames.join()) {
+    throw new Error(`the native core was built of another version; ${mend}`);
+  }
+  return loaded;
 }

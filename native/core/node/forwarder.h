@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "../esp/sa.h"
+#include "../session/session_table.h"
 #include "neighbour.h"
 #include "node.h"
 #include "nonce_audit.h"
+#include "slab.h"
 #include "tables.h"
 
 namespace penstock {
@@ -35,11 +37,12 @@ class Forwarder : public Node {
   bool poll(uint32_t worker, uint64_t now) override;
   void resume(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count) override;
   uint64_t next_deadline(uint32_t worker) const override;
-  void collect(uint64_t oldest) override;
+  bool collect(uint64_t oldest) override;
 
-  // Control thread. Publishes parts: those that are null stay as they are. The version is the plane's next.
-  void publish(Tables parts, uint64_t version);
-  const Tables& published() const { return *current_; }
+  // Control thread. Publishes parts: those that are null (flow: none) stay as they are. Throws
+  // std::invalid_argument when an index in them names nothing.
+  void publish(Tables parts);
+  const Tables& published() const { return *current_.load(); }
 
   // Control thread. SAs live in slabs: returns the index, or kNoIndex with `error` saying why.
   uint32_t add_inbound_sa(const InboundSaOptions& options, std::string& error);
@@ -57,21 +60,31 @@ class Forwarder : public Node {
 
   Statistic statistic(uint32_t index) const;  // summed over workers
   NonceAudit nonce_audit() const;
-  // Sessions of one worker for show: from `cursor` on, at most `most`; returns the next cursor, 0 when done.
-  uint64_t sessions(uint32_t worker, uint64_t cursor, uint32_t most,
-                    std::vector<struct SessionView>& out) const;
-  uint64_t session_count(uint32_t worker) const;
+  // Any thread, for show: a page of one worker's sessions; see SessionTable::read.
+  const SessionTable& sessions(uint32_t worker) const;
 
  private:
   struct Shard;
   friend struct Shard;
 
+  void attached() override;
+  void port_added() override;
+  void check(const Tables& tables) const;
+  template <typename Sa, typename Options>
+  uint32_t add_sa(Slab<Sa>& slab, const Options& options, std::string& error);
+
   const ForwarderOptions options_;
   NeighbourTable neighbours_;
   std::atomic<const Tables*> current_;
   std::vector<std::unique_ptr<Shard>> shards_;
-  struct Slabs;
-  std::unique_ptr<Slabs> slabs_;
+  Slab<InboundSa> inbound_;
+  Slab<OutboundSa> outbound_;
+  NonceWitnesses witnesses_;
+  struct Retired {
+    std::unique_ptr<const Tables> tables;
+    uint64_t version;
+  };
+  std::vector<Retired> retired_;
 };
 
 }  // namespace penstock

@@ -18,7 +18,8 @@
 
 #include "../packet/arp.h"
 #include "../packet/ethernet.h"
-#include "../packet/neighbour_discovery.h"
+#include "../packet/nd.h"
+#include "../packet/parse.h"
 #include "arrival_window.h"
 #include "plane.h"
 
@@ -264,7 +265,7 @@ Host::Arrival Host::check(Shard& shard, uint32_t worker, uint64_t now, FrameInde
   const uint8_t* data = pool.data(index);
   const bool v4 = frame.length >= 42 && data[12] == 0x08 && data[13] == 0x00 && data[23] == 17;
   const bool v6 = frame.length >= 62 && data[12] == 0x86 && data[13] == 0xdd && data[20] == 17;
-  if (!v4 && !v6) return answer_control(worker, now, index);
+  if (!v4 && !v6) return answer_control(worker, index);
   const uint32_t tag = ethernet::kHeaderBytes + (v4 ? 28 : 48);
   uint32_t flow = ~0u;
   uint32_t sequence = 0;
@@ -297,19 +298,24 @@ Host::Arrival Host::check(Shard& shard, uint32_t worker, uint64_t now, FrameInde
 }
 
 // A host answers for every address: whatever its gateway asks for on this wire is behind it.
-Host::Arrival Host::answer_control(uint32_t worker, uint64_t now, FrameIndex index) {
-  (void)now;
+Host::Arrival Host::answer_control(uint32_t worker, FrameIndex index) {
   Frame& frame = plane_->pool().frame(index);
-  uint8_t* data = plane_->pool().data(index);
-  frame.version = 0;
-  if (make_arp_reply_for_any(data, frame.length, options_.mac) ||
-      make_neighbour_advertisement_for_any(data, frame.length, options_.mac)) {
-    counters(worker).add(Counter::answered);
-    send_raw(worker, 0, index);
+  uint8_t* packet = plane_->pool().data(index);
+  nd::Message message;
+  const bool whole = parse_ethernet(frame, packet) == DropReason::kNone;
+  if (whole && frame.version == 0 && arp::operation(packet + frame.l3) == arp::kRequest) {
+    arp::answer(packet, frame.l3, options_.mac);
+  } else if (whole && frame.protocol == protocol::kIcmpv6 && nd::read(frame, packet, message) &&
+             message.type == icmpv6::kNeighbourSolicitation) {
+    nd::answer(frame, packet, message, options_.mac, false);
   } else {
     counters(worker).add(Counter::unexpected);
     plane_->cache(worker).free(index);
+    return {Arrival::kOther, 0, 0};
   }
+  frame.version = 0;  // a control packet: see Node::drop_closed
+  counters(worker).add(Counter::answered);
+  send_raw(worker, 0, index);
   return {Arrival::kOther, 0, 0};
 }
 

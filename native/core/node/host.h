@@ -46,7 +46,7 @@ class Host : public Node {
   bool poll(uint32_t worker, uint64_t now) override;
   void resume(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count) override;
   uint64_t next_deadline(uint32_t worker) const override;
-  void collect(uint64_t) override {}
+  bool collect(uint64_t) override { return false; }
 
   // Control thread: a client starts paused.
   void set_sending(bool sending) { sending_.store(sending, std::memory_order_release); }
@@ -64,7 +64,7 @@ class Host : public Node {
   bool receive(Shard& shard, uint32_t worker, uint64_t now);
   void transmit(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count, uint64_t bytes);
   Arrival check(Shard& shard, uint32_t worker, uint64_t now, FrameIndex frame);
-  Arrival answer_control(uint32_t worker, uint64_t now, FrameIndex frame);
+  Arrival answer_control(uint32_t worker, FrameIndex frame);
   void write_packet(FrameIndex frame, uint32_t flow, uint32_t sequence, bool towards_server, uint64_t now);
   void expect(Expected& packet, uint32_t flow, uint32_t sequence, bool towards_server, uint64_t time,
               uint8_t ttl, const uint8_t* ethernet) const;

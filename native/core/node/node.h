@@ -52,8 +52,9 @@ class Node {
   void send_raw(uint32_t worker, uint16_t port, FrameIndex frame);
   // The earliest time at which poll() has something to do without input; ~0: never.
   virtual uint64_t next_deadline(uint32_t worker) const = 0;
-  // Control thread: frees what was retired before `oldest` (the oldest version that a worker may hold).
-  virtual void collect(uint64_t oldest) = 0;
+  // Control thread: frees what was retired and no worker can hold, `oldest` being the oldest version that one
+  // may work with. True while something waits.
+  virtual bool collect(uint64_t oldest) = 0;
 
   // A node that is shut drops all that it holds and receives as port_closed, and does nothing else.
   // Control thread; takes effect at each worker's next turn.
@@ -70,6 +71,9 @@ class Node {
 
  protected:
   friend class Plane;
+  // Control thread, before workers run: the node has its plane; a port was added.
+  virtual void attached() {}
+  virtual void port_added() {}
   // Frames that a shut node, or a shut port, holds. Control packets among them are counted as unsent.
   void drop_closed(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count);
   // A shut node's turn: what arrived is dropped as port_closed.

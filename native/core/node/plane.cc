@@ -62,6 +62,7 @@ uint16_t Plane::add_node(std::unique_ptr<Node> node) {
   node->plane_ = this;
   node->id_ = static_cast<uint16_t>(nodes_.size());
   nodes_.push_back(std::move(node));
+  nodes_.back()->attached();
   return nodes_.back()->id_;
 }
 
@@ -105,15 +106,24 @@ uint64_t Plane::oldest_seen() const {
     const uint64_t seen = worker->seen.load();
     if (seen != kOffline) oldest = std::min(oldest, seen);
   }
+  // What waits for a sleeper was handed over by somebody who may have seen older tables. Asked for after the
+  // versions, so that nothing older can be pushed any more once a ring was found empty.
+  for (const auto& worker : worker_) {
+    if (worker->seen.load() != kOffline) continue;
+    for (const auto& ring : worker->from) {
+      if (ring->size() > 0) return 0;
+    }
+  }
   return oldest;
 }
 
 void Plane::collect() {
   control_cache_->reclaim();
-  // Order matters: a worker that comes online after this load sees the newest tables, so what was retired
-  // before is invisible to it.
   const uint64_t oldest = oldest_seen();
-  for (auto& node : nodes_) node->collect(oldest);
+  bool waiting = false;
+  for (auto& node : nodes_) waiting |= node->collect(oldest);
+  // Slots wait for two versions more: the next one starts once all have seen this one.
+  if (waiting && oldest == version_.load()) ++version_;
 }
 
 bool Plane::turn(uint32_t w, uint64_t now) {

@@ -65,10 +65,10 @@ class Plane {
   bool inject(uint16_t node, uint16_t port, const uint8_t* packet, uint32_t length);
   // Control thread: frees what was retired and no worker can see any more.
   void collect();
-  // Control thread: a version for the next publication (see Node::publish).
+  // Control thread: says that something new was published; what it replaced is retired under this version.
   uint64_t next_version() { return ++version_; }
   uint64_t version() const { return version_; }
-  // The oldest version a worker may be working with; the newest there is when all are offline.
+  // The oldest version a worker may be working with; 0 while one that is offline has frames waiting.
   uint64_t oldest_seen() const;
 
   // Worker thread: polls until budget_ns have passed or stop() was called. Returns false once stopped.

@@ -74,7 +74,7 @@ void Forwarder::Shard::accept(FrameIndex index) {
 
 NextHop Forwarder::Shard::next_hop(uint16_t routing_instance, const Address& to) const {
   const uint32_t found = tables->routes->table.find(routing_instance, to);
-  if (found == RouteTable::kNone) return {NextHop::Kind::kNone, 0, 0};
+  if (found == RouteTable::kNone) return {NextHop::Kind::kNone, 0};
   return tables->routes->next_hops[found];
 }
 
@@ -90,7 +90,7 @@ void Forwarder::Shard::route(const FrameIndex* frames, uint32_t count) {
       local(frames[i]);
     } else if (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to[i])) {
       local(frames[i]);
-    } else if (tables->flow.sessions) {
+    } else if (tables->flow->sessions) {
       to_session_owner(frames[i], next);
     } else {
       forward(frames[i], next);
@@ -98,32 +98,26 @@ void Forwarder::Shard::route(const FrameIndex* frames, uint32_t count) {
   }
 }
 
-uint32_t Forwarder::Shard::flow_owner(const Frame& frame, const Address& from, const Address& to) const {
-  // The same both ways: sums do not know an order. Fragments have no ports, so none of their flow may count.
-  const uint64_t hash = mix(from.low + to.low, (from.high + to.high) ^ frame.protocol);
-  return static_cast<uint32_t>((hash >> 32) * plane.workers() >> 32);
-}
-
 // Which worker owns the session of a packet: that of the tunnel it came from or goes into; of two, the one
-// with the lower id; of none, one chosen by both addresses.
-uint32_t Forwarder::Shard::owner(const Frame& frame, const NextHop& next, const Address& from,
-                                 const Address& to) const {
-  const InboundSa* in = frame.tunnel_in == kNoIndex ? nullptr : node.inbound_sa(frame.tunnel_in);
-  const OutboundSa* out = next.kind == NextHop::Kind::kTunnel ? node.outbound_sa(next.index) : nullptr;
+// with the lower id; of none, one chosen by the flow, the same for both directions.
+uint32_t Forwarder::Shard::owner(FrameIndex index, const NextHop& next) const {
+  const Frame& frame = pool.frame(index);
+  const InboundSa* in = frame.tunnel_in == kNoIndex ? nullptr : &node.inbound_[frame.tunnel_in];
+  const OutboundSa* out = next.kind == NextHop::Kind::kTunnel ? &node.outbound_[next.index] : nullptr;
   if (in != nullptr && (out == nullptr || in->tunnel <= out->tunnel)) return in->anchor;
   if (out != nullptr) return out->anchor;
-  return flow_owner(frame, from, to);
+  const Flow5 flow = flow_of(index);
+  const uint64_t hash = mix(flow.from.low + flow.to.low + flow.source_port + flow.destination_port,
+                            (flow.from.high + flow.to.high) ^ flow.protocol);
+  return static_cast<uint32_t>((hash >> 32) * plane.workers() >> 32);
 }
 
 void Forwarder::Shard::to_session_owner(FrameIndex index, const NextHop& next) {
   if (plane.workers() > 1) {
-    Frame& frame = pool.frame(index);
-    const uint32_t to = owner(frame, next, source(index), destination(index));
+    const uint32_t to = owner(index, next);
     if (to != worker) return hand_over(index, to, Stage::kSession);
   }
-  session_next[session_in.count] = next;
-  session_in.push(index);
-  if (session_in.full()) session_stage();
+  queue_session(index, next);
 }
 
 void Forwarder::Shard::hand_over(FrameIndex index, uint32_t to, Stage stage) {

@@ -6,6 +6,7 @@
 
 #include "../esp/esp_open.h"
 #include "../esp/esp_seal.h"
+#include "../packet/icmp_error.h"
 #include "../session/session_table.h"
 #include "forwarder.h"
 #include "nonce_audit.h"
@@ -20,6 +21,16 @@ struct Batch {
 
   bool full() const { return count == kBurst; }
   void push(FrameIndex frame) { frames[count++] = frame; }
+};
+
+// What a session is found by, without where its packets arrive.
+struct Flow5 {
+  Address from;
+  Address to;
+  uint8_t protocol;
+  uint16_t source_port;
+  uint16_t destination_port;
+  bool is_error;  // an ICMP error: the other fields are of the flow that it quotes, turned round
 };
 
 struct Forwarder::Shard {
@@ -41,30 +52,38 @@ struct Forwarder::Shard {
   bool is_own(FrameIndex index, const Address& address) const;  // of the interface that it came in on
 
   // session.cc
+  void queue_session(FrameIndex index, const NextHop& next);
   void session_stage();
+  void session_packet(FrameIndex index, const NextHop& next, const Flow5& flow, const SessionKey& key,
+                      SessionRef ref);
+  DropReason first_path(const Frame& frame, const NextHop& next, const Flow5& flow, const SessionKey& key,
+                        bool is_tcp, uint8_t flags, SessionRef& ref);
+  void egress(const NextHop& next, const Frame& frame, uint16_t& routing_instance, uint16_t& zone) const;
+  Flow5 flow_of(FrameIndex index) const;
   void expire();
 
   // esp.cc
   void open(FrameIndex index);
   void open_stage();
+  void queue_seal(FrameIndex index);
   void seal_stage();
 
   // transmit.cc
   void forward(FrameIndex index, const NextHop& next);  // TTL, then towards the next hop
   void send_on(FrameIndex index, const NextHop& next);
   void originate(FrameIndex index);  // a packet of the node's own: route and send
+  void refuse(FrameIndex index, DropReason reason, icmp_error::Kind error, uint32_t mtu = 0);
   void to_neighbour(FrameIndex index, uint32_t neighbour);
   void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);
   void to_group(FrameIndex index, const GroupTable::Group& group);
-  bool fits(FrameIndex index, uint32_t mtu);  // else it was fragmented, or its source told: the frame is gone
+  void fragment(FrameIndex index, uint16_t interface, uint64_t mac);
   void flush(uint16_t port);
   void flush_all();
   void retry_pending();
 
   NextHop next_hop(uint16_t routing_instance, const Address& destination) const;
-  uint32_t flow_owner(const Frame& frame, const Address& source, const Address& destination) const;
-  uint32_t owner(const Frame& frame, const NextHop& next, const Address& source,
-                 const Address& destination) const;
+  uint32_t owner(FrameIndex index, const NextHop& next) const;
+  Address own_address(const Frame& offender) const;  // to speak from; unspecified when there is none
   Address source(FrameIndex index) const;
   Address destination(FrameIndex index) const;
   void drop(FrameIndex index, DropReason reason) { node.drop(worker, now, index, reason); }
@@ -106,9 +125,15 @@ struct Forwarder::Shard {
   std::vector<Pending> pending;
 
   SessionTable sessions;
+  static constexpr unsigned kExpireBudget = 64;  // timers a turn
+  static constexpr uint32_t kDefaultPolicy = 0;  // policy id of what default-policy permits
   std::vector<Statistic> statistics;
   NonceAuditor audit;
   uint64_t next_tick = 0;
+  // ICMP errors are sent at this rate at most (RFC 4443 §2.4(f)), so many at once.
+  static constexpr uint64_t kErrorIntervalNs = 1'000'000;
+  static constexpr uint64_t kErrorBurst = 100;
+  uint64_t errors_paid_until = 0;
 };
 
 }  // namespace penstock

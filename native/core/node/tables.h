@@ -6,6 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "../chash/flow_key.h"
+#include "../chash/table.h"
 #include "../packet/frame.h"
 #include "route_table.h"
 
@@ -63,15 +65,13 @@ struct FilterTable {
 
 // A group of members behind one consistent-hash table: a TLB virtual service or an ECMP next hop.
 struct GroupTable {
-  enum class Key : uint8_t { kSourceIp, kDestinationIp, kSymmetric, kFiveTuple, kSymmetricFiveTuple };
   struct Member {
     uint32_t neighbour;  // index into the node's neighbour table
     uint32_t statistic;
   };
   struct Group {
-    Key key;
-    uint64_t seed;
-    std::vector<uint16_t> slots;  // member index per slot; 0xffff: no member is up
+    HashKey key;
+    std::shared_ptr<const Table> table;  // a slot names the member at that place of `members`
     std::vector<Member> members;
   };
   std::vector<Group> groups;
@@ -89,8 +89,9 @@ struct NextHop {
     kDiscard,
   };
   Kind kind;
-  uint16_t zone;  // kTunnel: of the tunnel's interface
   uint32_t index;
+  uint16_t zone = 0;  // kTunnel: of the tunnel's interface, where its answers arrive
+  uint16_t routing_instance = 0;
   bool operator==(const NextHop&) const = default;
 };
 
@@ -135,6 +136,7 @@ struct PolicyTable {
 };
 
 struct FlowOptions {
+  bool punt_ike = false;            // the control plane listens to UDP 500 and 4500
   bool sessions = false;            // false: the node routes each packet on its own (a router)
   bool syn_check = true;            // security flow tcp-session no-syn-check turns it off
   bool syn_check_in_tunnel = true;  // … no-syn-check-in-tunnel
@@ -142,7 +144,6 @@ struct FlowOptions {
 
 // One snapshot. Parts are shared between snapshots: a change replaces the parts that it touches.
 struct Tables {
-  uint64_t version = 0;
   std::shared_ptr<const InterfaceTable> interfaces;
   std::shared_ptr<const FilterTable> filters;
   std::shared_ptr<const GroupTable> groups;
@@ -150,7 +151,7 @@ struct Tables {
   std::shared_ptr<const SpiTable> spis;
   std::shared_ptr<const PolicyTable> policies;
   std::shared_ptr<const SpiTable> audits;  // `sa` is the key's number; see nonce_audit.h
-  FlowOptions flow;
+  std::shared_ptr<const FlowOptions> flow;
 };
 
 }  // namespace penstock

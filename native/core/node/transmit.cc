@@ -1,30 +1,46 @@
 // From a routed packet to a port: TTL, size, next hop's MAC, link header, burst.
+#include <algorithm>
 #include <cstring>
 
-#include "../chash/flow_hash.h"
 #include "../packet/ethernet.h"
 #include "../packet/fragment.h"
-#include "../packet/icmp_error.h"
 #include "../packet/ipv4.h"
 #include "../packet/ipv6.h"
 #include "shard.h"
 
 namespace penstock {
+namespace {
+
+// An ICMP error quotes the packet as it came.
+void give_hop_back(Frame& frame, uint8_t* packet) {
+  uint8_t* ip = packet + frame.l3;
+  if (frame.version == 4) {
+    ++ip[ipv4::kTtl];
+    ipv4::set_checksum(ip);
+  } else {
+    ++ip[ipv6::kHopLimit];
+  }
+  frame.flags = static_cast<uint8_t>(frame.flags & ~kHopTaken);
+}
+
+}  // namespace
 
 // A packet in transit: RFC 1812 §5.3.1, RFC 8200 §3: one that would leave with 0 hops is not forwarded.
 void Forwarder::Shard::forward(FrameIndex index, const NextHop& next) {
   Frame& frame = pool.frame(index);
   uint8_t* ip = data(index) + frame.l3;
-  if (next.kind == NextHop::Kind::kNone) return refuse(index, DropReason::no_route, IcmpError::kNoRoute);
+  if (next.kind == NextHop::Kind::kNone)
+    return refuse(index, DropReason::no_route, icmp_error::Kind::kNoRoute);
   if (next.kind == NextHop::Kind::kDiscard) return drop(index, DropReason::no_route);
   if ((frame.version == 4 ? ipv4::ttl(ip) : ipv6::hop_limit(ip)) <= 1) {
-    return refuse(index, DropReason::ttl_exceeded, IcmpError::kTimeExceeded);
+    return refuse(index, DropReason::ttl_exceeded, icmp_error::Kind::kTtlExceeded);
   }
   if (frame.version == 4) {
     ipv4::decrement_ttl(ip);
   } else {
     ipv6::decrement_hop_limit(ip);
   }
+  frame.flags |= kHopTaken;
   send_on(index, next);
 }
 
@@ -43,11 +59,9 @@ void Forwarder::Shard::send_on(FrameIndex index, const NextHop& next) {
     case NextHop::Kind::kTunnel: {
       Frame& frame = pool.frame(index);
       frame.tunnel_out = next.index;
-      const uint32_t anchor = node.outbound_sa(next.index)->anchor;
+      const uint32_t anchor = node.outbound_[next.index].anchor;
       if (anchor != worker) return hand_over(index, anchor, Stage::kSeal);
-      sealing.push(index);
-      if (sealing.full()) seal_stage();
-      return;
+      return queue_seal(index);
     }
     default:
       return drop(index, DropReason::no_route);
@@ -62,16 +76,45 @@ void Forwarder::Shard::originate(FrameIndex index) {
   send_on(index, next);
 }
 
-// Drops a packet and tells its source why, where it may (RFC 1812 §4.3.2.7, RFC 4443 §2.4).
-void Forwarder::Shard::refuse(FrameIndex index, DropReason reason, IcmpError error, uint32_t mtu) {
-  tell_source(index, error, mtu);
+// Drops a packet and tells its source why, where that may be said (RFC 1812 §4.3.2.7, RFC 4443 §2.4).
+void Forwarder::Shard::refuse(FrameIndex index, DropReason reason, icmp_error::Kind error, uint32_t mtu) {
+  const uint64_t paid_from = std::max(errors_paid_until, now - std::min(now, kErrorBurst * kErrorIntervalNs));
+  FrameIndex answer;
+  if (paid_from + kErrorIntervalNs > now || cache.allocate(&answer, 1) == 0) return drop(index, reason);
+  Frame& offender = pool.frame(index);
+  if (offender.flags & kHopTaken) give_hop_back(offender, data(index));
+  Frame& frame = pool.frame(answer);
+  frame.node = offender.node;
+  frame.port = offender.port;
+  frame.interface = offender.interface;
+  frame.routing_instance = offender.routing_instance;
+  frame.zone = offender.zone;
+  frame.received = now;
+  frame.tunnel_in = frame.tunnel_out = kNoIndex;
+  if (icmp_error::write(frame, data(answer), offender, data(index), error, own_address(offender), mtu)) {
+    errors_paid_until = paid_from + kErrorIntervalNs;
+    counters.add(error == icmp_error::Kind::kTooBig ? Counter::too_big_sent : Counter::errors_sent);
+    originate(answer);
+  } else {
+    cache.free(answer);
+  }
   drop(index, reason);
 }
 
 void Forwarder::Shard::to_group(FrameIndex index, const GroupTable::Group& group) {
   const Frame& frame = pool.frame(index);
-  const uint64_t hash = flow_hash(index, group);
-  const uint16_t member = group.table.pick(hash);
+  const uint8_t* ip = data(index) + frame.l3;
+  const bool v4 = frame.version == 4;
+  const FlowFields fields = {v4 ? ipv4::source(ip) : ipv6::source(ip),
+                             v4 ? ipv4::destination(ip) : ipv6::destination(ip),
+                             static_cast<uint8_t>(v4 ? 4 : 16),
+                             frame.protocol,
+                             frame.l4 != 0 && !(frame.flags & kFirstFragment) &&
+                                 (frame.protocol == protocol::kTcp || frame.protocol == protocol::kUdp),
+                             frame.source_port,
+                             frame.destination_port};
+  const FlowKey key = make_flow_key(group.key, fields);
+  const uint16_t member = group.table->pick(group.table->hasher()(key.bytes, key.length));
   if (member >= group.members.size()) return drop(index, DropReason::no_real_service);
   count(group.members[member].statistic, ip_bytes(frame));
   to_neighbour(index, group.members[member].neighbour);
@@ -93,7 +136,10 @@ void Forwarder::Shard::to_neighbour(FrameIndex index, uint32_t neighbour) {
 void Forwarder::Shard::to_interface(FrameIndex index, uint16_t number, uint64_t mac) {
   const InterfaceTable::Interface& interface = tables->interfaces->interfaces[number];
   Frame& frame = pool.frame(index);
-  if (ip_bytes(frame) > interface.mtu && !fits(index, number, mac)) return;
+  if (ip_bytes(frame) > interface.mtu) [[unlikely]] {
+    if (frame.version == 4 && !(frame.flags & kDontFragment)) return fragment(index, number, mac);
+    return refuse(index, DropReason::too_big, icmp_error::Kind::kTooBig, interface.mtu);
+  }
   const uint32_t link = interface.vlan == 0 ? ethernet::kHeaderBytes : ethernet::kTaggedHeaderBytes;
   frame.start = static_cast<uint16_t>(frame.start + frame.l3 - link);
   frame.length = static_cast<uint16_t>(frame.length - frame.l3 + link);
@@ -109,26 +155,13 @@ void Forwarder::Shard::to_interface(FrameIndex index, uint16_t number, uint64_t 
   if (batch.full()) flush(interface.port);
 }
 
-// A packet larger than the link. True: it goes on as it is (never today). False: it went in fragments, or its
-// source was told, and the frame is gone.
-bool Forwarder::Shard::fits(FrameIndex index, uint16_t number, uint64_t mac) {
-  const uint16_t mtu = tables->interfaces->interfaces[number].mtu;
-  const Frame& frame = pool.frame(index);
-  if (frame.version == 6 || (frame.flags & kDontFragment)) {
-    refuse(index, DropReason::too_big, IcmpError::kTooBig, mtu);
-    return false;
-  }
-  FrameIndex pieces[kMostFragments];
-  const uint32_t made = fragment_ipv4(cache, index, mtu, pieces, kMostFragments);
-  if (made == 0) {
-    drop(index, DropReason::no_frame);
-    return false;
-  }
-  // One packet became several: what leaves is what came in, plus those made.
-  counters.add(Counter::fragments_made, made - 1);
-  cache.free(index);
+// An IPv4 packet that may be cut and is larger than the link.
+void Forwarder::Shard::fragment(FrameIndex index, uint16_t number, uint64_t mac) {
+  FrameIndex pieces[kMaximumFragments];
+  const uint32_t made = fragment_ipv4(cache, index, tables->interfaces->interfaces[number].mtu, pieces);
+  if (made == 0) return drop(index, DropReason::no_frame);
+  counters.add(Counter::fragments_made, made - 1);  // what leaves is what came in and those made
   for (uint32_t i = 0; i < made; ++i) to_interface(pieces[i], number, mac);
-  return false;
 }
 
 void Forwarder::Shard::flush(uint16_t port) {

@@ -1,0 +1,113 @@
+// ESP at a gateway: open what came for an own address, seal what a route leads into a tunnel.
+#include "../packet/ipv4.h"
+#include "../packet/ipv6.h"
+#include "../packet/parse.h"
+#include "shard.h"
+
+namespace penstock {
+
+// A packet to an own address, ESP or ESP in UDP: finds its SA and the SA's worker.
+void Forwarder::Shard::open(FrameIndex index) {
+  Frame& frame = pool.frame(index);
+  // Fragments of ESP are reassembled before they are opened (RFC 4303 §3.4.1), which no stage does yet.
+  if (frame.flags & (kFirstFragment | kLaterFragment)) return drop(index, DropReason::fragment);
+  const uint8_t* esp = data(index) + frame.l4 + (frame.protocol == protocol::kUdp ? udp::kHeaderBytes : 0);
+  const SpiTable::Entry* entry = tables->spis->find(destination(index), esp::spi(esp));
+  if (entry == nullptr) return drop(index, DropReason::no_sa);
+  const uint32_t anchor = node.inbound_[entry->sa].anchor;
+  if (anchor != worker) return hand_over(index, anchor, Stage::kParse);
+  frame.tunnel_in = entry->sa;
+  frame.zone = entry->zone;
+  frame.routing_instance = entry->routing_instance;
+  opening.push(index);
+  if (opening.full()) open_stage();
+}
+
+void Forwarder::Shard::open_stage() {
+  const uint32_t count = opening.count;
+  opening.count = 0;
+  OpenItem items[kBurst];
+  for (uint32_t i = 0; i < count; ++i) {
+    const FrameIndex index = opening.frames[i];
+    const Frame& frame = pool.frame(index);
+    const uint32_t esp = frame.l4 + (frame.protocol == protocol::kUdp ? udp::kHeaderBytes : 0);
+    const uint8_t* ip = data(index) + frame.l3;
+    items[i].sa = &node.inbound_[frame.tunnel_in];
+    items[i].esp = data(index) + esp;
+    items[i].length = static_cast<uint32_t>(frame.length) - esp;
+    items[i].outer_tos = frame.version == 4 ? ipv4::tos(ip) : ipv6::traffic_class(ip);
+  }
+  esp_open(items, count, now);
+  FrameIndex opened[kBurst];
+  uint32_t good = 0;
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const FrameIndex index = opening.frames[i];
+    if (items[i].drop != DropReason::kNone) {
+      drop(index, items[i].drop);
+      continue;
+    }
+    Frame& frame = pool.frame(index);
+    frame.start = static_cast<uint16_t>(items[i].inner - pool.chunk(index));
+    frame.length = static_cast<uint16_t>(items[i].inner_length);
+    frame.l3 = 0;
+    frame.flags = kDecrypted;
+    const DropReason reason = parse_ip(frame, data(index));
+    if (reason != DropReason::kNone) {
+      drop(index, reason);
+      continue;
+    }
+    bytes += frame.length;
+    opened[good++] = index;
+  }
+  counters.add(Counter::esp_opened, good);
+  counters.add(Counter::esp_opened_bytes, bytes);
+  route(opened, good);
+}
+
+void Forwarder::Shard::queue_seal(FrameIndex index) {
+  sealing.push(index);
+  if (sealing.full()) seal_stage();
+}
+
+void Forwarder::Shard::seal_stage() {
+  const uint32_t count = sealing.count;
+  sealing.count = 0;
+  SealItem items[kBurst];
+  FrameIndex frames[kBurst];
+  uint32_t fitting = 0;
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const FrameIndex index = sealing.frames[i];
+    const Frame& frame = pool.frame(index);
+    OutboundSa& sa = node.outbound_[frame.tunnel_out];
+    const uint32_t length = ip_bytes(frame);
+    if (length > sa.max_inner_length()) {
+      too_big_for_tunnel(index, sa);
+      continue;
+    }
+    items[fitting].sa = &sa;
+    items[fitting].packet = data(index) + frame.l3;
+    items[fitting].length = length;
+    frames[fitting++] = index;
+    bytes += length;
+  }
+  esp_seal(items, fitting, now);
+  for (uint32_t i = 0; i < fitting; ++i) {
+    const FrameIndex index = frames[i];
+    Frame& frame = pool.frame(index);
+    if (items[i].drop != DropReason::kNone) {
+      bytes -= items[i].length;
+      drop(index, items[i].drop);
+      --sealed_of_burst;
+      continue;
+    }
+    frame.start = static_cast<uint16_t>(items[i].outer - pool.chunk(index));
+    frame.length = static_cast<uint16_t>(items[i].outer_length);
+    frame.l3 = 0;
+    frame.tunnel_in = kNoIndex;
+    frame.flags = 0;
+  }
+}
+
+}  // namespace penstock

@@ -1,0 +1,260 @@
+// The path of a packet, on the worker w that polls (stages take bursts of up to 64):
+//
+//   Router:
+//   1. receive     port → parse → interface, MAC and VLAN → filter-based forwarding          receive.cc
+//   2. route       longest prefix in the packet's routing instance                           receive.cc
+//   3. forward     TTL; a group picks its member by consistent hash (DSR: only the MAC changes) transmit.cc
+//   4. transmit    next hop's MAC, link header, size → port                                  transmit.cc
+//
+//   Gateway, inbound: 1, then ESP to an own address
+//   5. open        SPI → SA; another worker's SA: hand the packet over, it starts again at 1
+//                  replay check → decrypt → replay advance → traffic selector                esp.cc
+//   6. route the inner packet; owner of the session: another worker: hand over, go on at 7
+//   7. session     look up, or create by policy; TCP state; count                            session.cc
+//   3, 4.
+//
+//   Gateway, outbound: 1, 2 (ARI: a route into a tunnel), 6, 7, 3, then
+//   8. seal        the SA's worker: another: hand over, go on here; outer header, encrypt    esp.cc
+//   2, 4 for the outer packet, which is the node's own: neither session nor TTL.
+//
+//   To the node itself: ARP, neighbour discovery, echo, IKE                                  local.cc
+#include "forwarder.h"
+
+#include <stdexcept>
+
+#include "shard.h"
+
+namespace penstock {
+
+Forwarder::Shard::Shard(Forwarder& forwarder, uint32_t number)
+    : node(forwarder),
+      worker(number),
+      plane(forwarder.plane()),
+      pool(plane.pool()),
+      cache(plane.cache(number)),
+      counters(forwarder.counters(number)),
+      sessions(forwarder.options_.sessions),
+      statistics(forwarder.options_.statistics),
+      audit(forwarder.witnesses_, number) {
+  pending.reserve(kMostPending);
+}
+
+Forwarder::Forwarder(std::string name, uint32_t workers, ForwarderOptions options)
+    : Node(std::move(name), workers),
+      options_(options),
+      neighbours_(options.neighbour_limit),
+      current_(nullptr),
+      shards_(workers),
+      inbound_(options.sa_limit),
+      outbound_(options.sa_limit),
+      witnesses_(options.audited_keys) {
+  auto tables = std::make_unique<Tables>();
+  tables->interfaces = std::make_shared<InterfaceTable>();
+  tables->filters = std::make_shared<FilterTable>();
+  tables->groups = std::make_shared<GroupTable>();
+  tables->routes = std::make_shared<Routes>();
+  tables->spis = std::make_shared<SpiTable>(SpiTable::build({}));
+  tables->policies = std::make_shared<PolicyTable>();
+  tables->audits = std::make_shared<SpiTable>(SpiTable::build({}));
+  tables->flow = std::make_shared<FlowOptions>();
+  current_.store(tables.release());
+}
+
+Forwarder::~Forwarder() {
+  delete current_.load();
+}
+
+void Forwarder::attached() {
+  for (uint32_t w = 0; w < shards_.size(); ++w) shards_[w] = std::make_unique<Shard>(*this, w);
+}
+
+void Forwarder::port_added() {
+  for (auto& shard : shards_) shard->sending.emplace_back();
+}
+
+bool Forwarder::poll(uint32_t worker, uint64_t now) {
+  Shard& shard = *shards_[worker];
+  shard.now = now;
+  if (!running()) {
+    for (const Shard::Pending& entry : shard.pending) drop(worker, now, entry.frame, DropReason::port_closed);
+    shard.pending.clear();
+    return drain_ports(worker, now);
+  }
+  shard.tables = current_.load();
+  bool moved = false;
+  for (uint16_t port = 0; port < ports(); ++port) moved |= shard.receive(port);
+  shard.retry_pending();
+  if (worker == 0 && now >= shard.next_tick) {
+    shard.next_tick = now + NeighbourTable::kTickNs;
+    neighbours_.tick(now, [&](uint32_t neighbour, const uint64_t* mac) { shard.probe(neighbour, mac); });
+  }
+  shard.expire();
+  shard.flush_all();
+  return moved;
+}
+
+void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count) {
+  if (!running()) return drop_closed(worker, now, frames, count);
+  Shard& shard = *shards_[worker];
+  shard.now = now;
+  shard.tables = current_.load();
+  for (uint32_t i = 0; i < count; ++i) {
+    const Frame& frame = plane_->pool().frame(frames[i]);
+    switch (frame.stage) {
+      case Stage::kParse:
+        shard.open(frames[i]);
+        break;
+      case Stage::kSession:
+        shard.queue_session(frames[i], shard.next_hop(frame.routing_instance, shard.destination(frames[i])));
+        break;
+      case Stage::kSeal:
+        shard.queue_seal(frames[i]);
+        break;
+    }
+  }
+  shard.flush_all();
+}
+
+uint64_t Forwarder::next_deadline(uint32_t worker) const {
+  if (!running()) return 0;
+  const Shard& shard = *shards_[worker];
+  uint64_t earliest = shard.sessions.next_deadline();
+  if (worker == 0) earliest = std::min(earliest, shard.next_tick);
+  if (!shard.pending.empty()) earliest = std::min(earliest, shard.pending.front().since + Shard::kPendingNs);
+  return earliest;
+}
+
+void Forwarder::publish(Tables parts) {
+  auto next = std::make_unique<Tables>(*current_.load());
+  if (parts.interfaces) next->interfaces = std::move(parts.interfaces);
+  if (parts.filters) next->filters = std::move(parts.filters);
+  if (parts.groups) next->groups = std::move(parts.groups);
+  if (parts.routes) next->routes = std::move(parts.routes);
+  if (parts.spis) next->spis = std::move(parts.spis);
+  if (parts.policies) next->policies = std::move(parts.policies);
+  if (parts.audits) next->audits = std::move(parts.audits);
+  if (parts.flow) next->flow = std::move(parts.flow);
+  check(*next);
+  std::unique_ptr<const Tables> old(current_.exchange(next.release()));
+  retired_.push_back({std::move(old), plane_->next_version()});
+}
+
+// Every index in the tables names something, so that no stage has to ask.
+void Forwarder::check(const Tables& tables) const {
+  const auto require = [](bool holds, const char* what) {
+    if (!holds) throw std::invalid_argument(what);
+  };
+  const size_t interfaces = tables.interfaces->interfaces.size();
+  for (const auto& interface : tables.interfaces->interfaces) {
+    require(interface.port < ports(), "an interface names a port that does not exist");
+    const auto filters = static_cast<int>(tables.filters->filters.size());
+    require(interface.filter_v4 < filters && interface.filter_v6 < filters,
+            "an interface names a filter that does not exist");
+    require(tables.interfaces->of_port.size() == ports(), "the interfaces were not indexed by port");
+  }
+  for (const NextHop& next : tables.routes->next_hops) {
+    switch (next.kind) {
+      case NextHop::Kind::kConnected:
+        require(next.index < interfaces, "a route names an interface that does not exist");
+        break;
+      case NextHop::Kind::kNeighbour:
+        require(next.index < neighbours_.size(), "a route names a neighbour that does not exist");
+        break;
+      case NextHop::Kind::kTunnel:
+        require(outbound_.live(next.index), "a route names an outbound SA that does not exist");
+        break;
+      case NextHop::Kind::kGroup:
+        require(next.index < tables.groups->groups.size(), "a route names a group that does not exist");
+        break;
+      default:
+        break;
+    }
+  }
+  for (const auto& group : tables.groups->groups) {
+    for (const auto& member : group.members) {
+      require(member.neighbour < neighbours_.size(),
+              "a group's member names a neighbour that does not exist");
+    }
+  }
+  for (const auto& entry : tables.spis->entries) {
+    require(entry.spi == 0 || inbound_.live(entry.sa), "an SPI names an inbound SA that does not exist");
+  }
+  for (uint32_t i = 0; i < neighbours_.size(); ++i) {
+    require(neighbours_.interface(i) < interfaces || neighbours_.state(i) == NeighbourState::kFree,
+            "a neighbour is on an interface that does not exist any more");
+  }
+}
+
+bool Forwarder::collect(uint64_t oldest) {
+  std::erase_if(retired_, [&](const Retired& retired) { return retired.version <= oldest; });
+  inbound_.collect(oldest);
+  outbound_.collect(oldest);
+  return !retired_.empty() || inbound_.has_retired() || outbound_.has_retired();
+}
+
+uint32_t Forwarder::add_inbound_sa(const InboundSaOptions& options, std::string& error) {
+  return add_sa(inbound_, options, error);
+}
+uint32_t Forwarder::add_outbound_sa(const OutboundSaOptions& options, std::string& error) {
+  return add_sa(outbound_, options, error);
+}
+
+template <typename Sa, typename Options>
+uint32_t Forwarder::add_sa(Slab<Sa>& slab, const Options& options, std::string& error) {
+  uint32_t index;
+  Sa* sa = slab.make(index);
+  if (sa == nullptr) {
+    error = "every slot for SAs is taken (" + std::to_string(options_.sa_limit) + ")";
+    return kNoIndex;
+  }
+  error = sa->init(options);
+  if (error.empty() && options.anchor >= plane_->workers()) error = "anchor: no such worker";
+  if (error.empty()) return index;
+  slab.unmake(index);
+  return kNoIndex;
+}
+
+void Forwarder::retire_inbound_sa(uint32_t index) {
+  inbound_.retire(index, plane_->version());
+}
+void Forwarder::retire_outbound_sa(uint32_t index) {
+  outbound_.retire(index, plane_->version());
+}
+const InboundSa* Forwarder::inbound_sa(uint32_t index) const {
+  return inbound_.live(index) ? &inbound_[index] : nullptr;
+}
+const OutboundSa* Forwarder::outbound_sa(uint32_t index) const {
+  return outbound_.live(index) ? &outbound_[index] : nullptr;
+}
+
+uint32_t Forwarder::neighbour(uint16_t interface, const Address& address) {
+  const uint32_t index = neighbours_.find_or_insert(interface, address);
+  if (index != NeighbourTable::kNone) neighbours_.pin(index);
+  return index;
+}
+
+Statistic Forwarder::statistic(uint32_t index) const {
+  Statistic sum;
+  for (const auto& shard : shards_) {
+    if (index >= shard->statistics.size()) continue;
+    sum.packets += shard->statistics[index].packets;
+    sum.bytes += shard->statistics[index].bytes;
+  }
+  return sum;
+}
+
+NonceAudit Forwarder::nonce_audit() const {
+  NonceAudit sum;
+  for (const auto& shard : shards_) {
+    sum.seen += shard->audit.audit().seen;
+    sum.repeated += shard->audit.audit().repeated;
+    sum.unproven += shard->audit.audit().unproven;
+  }
+  return sum;
+}
+
+const SessionTable& Forwarder::sessions(uint32_t worker) const {
+  return shards_[worker]->sessions;
+}
+
+}  // namespace penstock
