@@ -1,0 +1,42 @@
+/** A route and where it leads. Values only. */
+import type { Address } from '../model/address.js';
+import type { Prefix } from '../model/prefix.js';
+
+export type RouteProtocol = 'direct' | 'local' | 'tlb' | 'static' | 'ari-ts';
+
+/** Lower wins. Those of Junos: direct and local 0, static 5, ARI (protocol ari-ts) 5; TLB's as its static routes. */
+export const preferenceOf: Readonly<Record<RouteProtocol, number>> = {
+  direct: 0,
+  local: 0,
+  tlb: 1,
+  static: 5,
+  'ari-ts': 5,
+};
+
+export type RouteNextHop =
+  | { readonly kind: 'local'; readonly interface: string }
+  /** the destination itself is on this link */
+  | { readonly kind: 'direct'; readonly interface: string }
+  /** a neighbour, or an address that other routes of the instance lead to */
+  | { readonly kind: 'address'; readonly address: Address }
+  | { readonly kind: 'tunnel'; readonly tunnel: string; readonly interface: string }
+  /** a virtual service: its group's members share what comes */
+  | { readonly kind: 'group'; readonly group: string }
+  | { readonly kind: 'discard' };
+
+export interface Route {
+  readonly routingInstance: string;
+  readonly prefix: Prefix;
+  readonly protocol: RouteProtocol;
+  /** who says so: an interface, a VPN, a virtual service, an exporter's name, or 'configuration' */
+  readonly origin: string;
+  readonly nextHop: RouteNextHop;
+  /** of the clock that was handed in, when it came */
+  readonly sinceMs: number;
+}
+
+/** A neighbour on a link: what an address next hop comes down to. */
+export interface Adjacency {
+  readonly interface: string;
+  readonly address: Address;
+}

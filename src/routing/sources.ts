@@ -1,0 +1,43 @@
+/** The routes that a configuration brings by itself: of interfaces, and static ones. */
+import type { InterfaceConfig, RoutingInstanceConfig } from '../config/config.js';
+import { Prefix } from '../model/prefix.js';
+import type { Route, RouteNextHop } from './route.js';
+
+/** Own addresses are local; networks of links are direct. */
+export function interfaceRoutes(interfaces: readonly InterfaceConfig[], nowMs: number): Route[] {
+  const routes: Route[] = [];
+  for (const { name, kind, routingInstance, addresses } of interfaces) {
+    for (const address of addresses) {
+      const own = Prefix.host(address.address);
+      const base = { routingInstance, origin: name, sinceMs: nowMs };
+      routes.push({ ...base, prefix: own, protocol: 'local', nextHop: { kind: 'local', interface: name } });
+      if (kind !== 'port' || address.length === own.length) continue;
+      const nextHop: RouteNextHop = { kind: 'direct', interface: name };
+      routes.push({ ...base, prefix: address.network(), protocol: 'direct', nextHop });
+    }
+  }
+  return routes;
+}
+
+/** tunnelOf: the tunnel that is bound to an st0 unit, undefined when none is. */
+export function staticRoutes(
+  instances: readonly RoutingInstanceConfig[],
+  tunnelOf: (interfaceName: string) => string | undefined,
+  nowMs: number,
+): Route[] {
+  return instances.flatMap(({ name, staticRoutes }) =>
+    staticRoutes.flatMap(({ prefix, nextHop }): Route[] => {
+      const route = {
+        routingInstance: name,
+        prefix,
+        protocol: 'static',
+        origin: 'configuration',
+        sinceMs: nowMs,
+      } as const;
+      if (nextHop.kind !== 'interface') return [{ ...route, nextHop }];
+      const tunnel = tunnelOf(nextHop.interface);
+      if (tunnel === undefined) return [];
+      return [{ ...route, nextHop: { kind: 'tunnel', tunnel, interface: nextHop.interface } }];
+    }),
+  );
+}
