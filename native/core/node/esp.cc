@@ -1,4 +1,5 @@
 // ESP at a gateway: open what came for an own address, seal what a route leads into a tunnel.
+#include "../packet/fragment.h"
 #include "../packet/ipv4.h"
 #include "../packet/ipv6.h"
 #include "../packet/parse.h"
@@ -71,43 +72,61 @@ void Forwarder::Shard::queue_seal(FrameIndex index) {
 }
 
 void Forwarder::Shard::seal_stage() {
-  const uint32_t count = sealing.count;
+  const Batch batch = sealing;  // what is cut below joins the next one
   sealing.count = 0;
   SealItem items[kBurst];
   FrameIndex frames[kBurst];
   uint32_t fitting = 0;
-  uint64_t bytes = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    const FrameIndex index = sealing.frames[i];
+  for (uint32_t i = 0; i < batch.count; ++i) {
+    const FrameIndex index = batch.frames[i];
     const Frame& frame = pool.frame(index);
     OutboundSa& sa = node.outbound_[frame.tunnel_out];
-    const uint32_t length = ip_bytes(frame);
-    if (length > sa.max_inner_length()) {
-      too_big_for_tunnel(index, sa);
+    if (ip_bytes(frame) > sa.max_inner_length()) [[unlikely]] {
+      too_big_for_tunnel(index, sa.max_inner_length());
       continue;
     }
     items[fitting].sa = &sa;
     items[fitting].packet = data(index) + frame.l3;
-    items[fitting].length = length;
+    items[fitting].length = ip_bytes(frame);
     frames[fitting++] = index;
-    bytes += length;
   }
   esp_seal(items, fitting, now);
+  uint64_t bytes = 0;
+  uint32_t sealed = 0;
   for (uint32_t i = 0; i < fitting; ++i) {
     const FrameIndex index = frames[i];
-    Frame& frame = pool.frame(index);
     if (items[i].drop != DropReason::kNone) {
-      bytes -= items[i].length;
       drop(index, items[i].drop);
-      --sealed_of_burst;
       continue;
     }
+    bytes += items[i].length;
+    ++sealed;
+    Frame& frame = pool.frame(index);
     frame.start = static_cast<uint16_t>(items[i].outer - pool.chunk(index));
     frame.length = static_cast<uint16_t>(items[i].outer_length);
     frame.l3 = 0;
-    frame.tunnel_in = kNoIndex;
-    frame.flags = 0;
+    frame.version = items[i].sa->outer_version();
+    frame.protocol = protocol::kEsp;
+    frame.flags = items[i].dont_fragment ? kDontFragment : 0;
+    frame.routing_instance = items[i].sa->routing_instance;
+    originate(index);
   }
+  counters.add(Counter::esp_sealed, sealed);
+  counters.add(Counter::esp_sealed_bytes, bytes);
+}
+
+// Larger than the tunnel carries: in fragments where that may be, each sealed by itself (so that the other
+// end need not reassemble before it opens), else the source is told what fits (RFC 4301 §8.2.1).
+void Forwarder::Shard::too_big_for_tunnel(FrameIndex index, uint32_t largest) {
+  const Frame& frame = pool.frame(index);
+  if (frame.version == 6 || (frame.flags & kDontFragment)) {
+    return refuse(index, DropReason::too_big, icmp_error::Kind::kTooBig, largest);
+  }
+  FrameIndex pieces[kMaximumFragments];
+  const uint32_t made = fragment_ipv4(cache, index, largest, pieces);
+  if (made == 0) return drop(index, DropReason::no_frame);
+  counters.add(Counter::fragments_made, made - 1);
+  for (uint32_t i = 0; i < made; ++i) queue_seal(pieces[i]);
 }
 
 }  // namespace penstock

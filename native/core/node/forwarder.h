@@ -16,11 +16,11 @@
 namespace penstock {
 
 struct ForwarderOptions {
-  uint32_t session_limit = 1 << 20;  // per worker
+  SessionTable::Options sessions;  // of each worker's table
   uint32_t neighbour_limit = 4096;
   uint32_t sa_limit = 65536;    // per direction
   uint32_t statistics = 65536;  // packets-and-bytes pairs
-  bool audit_nonces = false;    // check on the wire that no (key, IV) is seen twice (emulator)
+  uint32_t audited_keys = 0;    // > 0: watch that no (key, IV) passes twice (emulator), for this many keys
 };
 
 // Packets and bytes, one writer per worker.

@@ -1,6 +1,6 @@
 // From a port to the stage that a packet is for: parse, interface, filter-based forwarding, route.
 #include "../packet/ethernet.h"
-#include "../packet/icmp.h"
+#include "../packet/ipv6.h"
 #include "../packet/parse.h"
 #include "shard.h"
 

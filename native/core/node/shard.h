@@ -67,6 +67,7 @@ struct Forwarder::Shard {
   void open_stage();
   void queue_seal(FrameIndex index);
   void seal_stage();
+  void too_big_for_tunnel(FrameIndex index, uint32_t largest);
 
   // transmit.cc
   void forward(FrameIndex index, const NextHop& next);  // TTL, then towards the next hop

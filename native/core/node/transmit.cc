@@ -180,11 +180,13 @@ void Forwarder::Shard::flush(uint16_t port) {
   batch.count = 0;
 }
 
-// Stages feed one another, so they are emptied in the order of the path.
+// Stages feed one another, mostly in the order of the path; an ICMP error may start again.
 void Forwarder::Shard::flush_all() {
-  if (opening.count > 0) open_stage();
-  if (session_in.count > 0) session_stage();
-  if (sealing.count > 0) seal_stage();
+  while (opening.count + session_in.count + sealing.count > 0) {
+    if (opening.count > 0) open_stage();
+    if (session_in.count > 0) session_stage();
+    if (sealing.count > 0) seal_stage();
+  }
   for (uint16_t port = 0; port < sending.size(); ++port) flush(port);
 }
 
