@@ -1,0 +1,99 @@
+#!/usr/bin/env node
+import { readFileSync, realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
+import { ConfigError, nearest, problemText } from '../config/problem.js';
+import { Exit, exitCodes } from './exit-codes.js';
+import { createOutput, type Output } from './output.js';
+
+interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** Every verb; its file is read only when it is called. */
+const verbs: readonly Verb[] = [
+  {
+    name: 'check',
+    summary: 'say what is wrong with a configuration, and what to write',
+    load: async () => (await import('./check.js')).checkCommand(),
+  },
+];
+
+/** Runs one command line, without the program's name; the code to exit with. */
+export async function main(args: readonly string[], output: Output = createOutput()): Promise<number> {
+  const program = new Command('penstock')
+    .description('Scale-out IPsec security gateway and load balancer in user space')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .exitOverride();
+  const given = args[0] === 'help' ? [...args.slice(1), '--help'] : [...args];
+  const called = given.find((arg) => !arg.startsWith('-'));
+  const verb = verbs.find(({ name }) => name === called);
+  if (called !== undefined && verb === undefined) {
+    const meant = nearest(
+      called,
+      verbs.map(({ name }) => name),
+    );
+    output.message(
+      `unknown verb ${called}${meant === undefined ? '; try penstock --help' : `; did you mean ${meant}?`}`,
+    );
+    return exitCodes.usage;
+  }
+  for (const { name, summary, load } of verbs) {
+    program.addCommand(
+      verb?.name === name ? inherit(await load()) : new Command(name).summary(summary).description(summary),
+    );
+  }
+  if (given.length === 0) {
+    program.outputHelp({ error: true });
+    return exitCodes.usage;
+  }
+  try {
+    await program.parseAsync(given, { from: 'user' });
+    return Number(process.exitCode ?? exitCodes.ok);
+  } catch (error) {
+    return failed(error, output);
+  }
+}
+
+/** Every command ends by throwing, never by process.exit, so that what it has printed arrives. */
+function inherit(command: Command): Command {
+  command.exitOverride();
+  for (const sub of command.commands) inherit(sub);
+  return command;
+}
+
+function failed(error: unknown, output: Output): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  if (error instanceof Exit) {
+    if (error.message !== '') output.message(error.message);
+    return error.code;
+  }
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) output.message(problemText(problem));
+    return exitCodes.badConfiguration;
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  output.message(text);
+  if (process.env.PENSTOCK_DEBUG && error instanceof Error) output.message(error.stack ?? '');
+  return exitCodes.failure;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function isProgram(): boolean {
+  const script = process.argv[1];
+  return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
+}
+
+if (isProgram()) {
+  // whoever reads our output may have seen enough (`penstock show … | head`)
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  process.exitCode = await main(process.argv.slice(2));
+}
