@@ -1,5 +1,5 @@
 #include "check.h"
-#include "session_table.h"
+#include "session/session_table.h"
 
 using namespace penstock;
 

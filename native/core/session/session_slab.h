@@ -52,6 +52,11 @@ class SessionSlab {
     top_.store(slot + 1, std::memory_order_release);
     return slot;
   }
+  // A slot that was allocated but never opened.
+  void give_back(uint32_t slot) {
+    cold_[slot].timer.next = free_;
+    free_ = slot;
+  }
   // The record is complete: from now on it resolves.
   uint32_t open(uint32_t slot) {
     uint32_t& generation = hot_[slot].state.generation;
@@ -64,8 +69,7 @@ class SessionSlab {
   void close(uint32_t slot) {
     uint32_t& generation = hot_[slot].state.generation;
     __atomic_exchange_n(&generation, generation + 1, __ATOMIC_ACQ_REL);
-    cold_[slot].timer.next = free_;
-    free_ = slot;
+    give_back(slot);
   }
 
   bool live(uint32_t slot, uint32_t generation) const {

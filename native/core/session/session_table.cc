@@ -145,33 +145,15 @@ uint32_t SessionTable::protocol_timeout(const NewSession& session) const {
   }
 }
 
+// All of a record but its generation and its place in index and wheel.
 template <unsigned kWords>
-InsertResult SessionTable::insert_into(SessionFamily<kWords>& family, uint32_t family_bit,
-                                       const NewSession& session, uint64_t now) {
-  auto& index = family.index;
-  auto& slab = family.slab;
-  const uint64_t in_hash = index.hash(session.in.words);
-  const uint64_t out_hash = index.hash(session.out.words);
-  index.prefetch(in_hash);
-  index.prefetch(out_hash);
-  if (session.in == session.out) return {InsertStatus::kConflict, {}};
-  const auto ref_of = [&](uint32_t entry) {
-    const uint32_t taken = entry & ~SessionIndex<kWords>::kWingBit;
-    return SessionRef{taken | family_bit, slab.hot(taken).state.generation, static_cast<Wing>(entry >> 31)};
-  };
-  const uint32_t same = index.find(in_hash, session.in.words);
-  if (same != SessionIndex<kWords>::kNotFound) return {InsertStatus::kExists, ref_of(same)};
-  const uint32_t clash = index.find(out_hash, session.out.words);
-  if (clash != SessionIndex<kWords>::kNotFound) return {InsertStatus::kConflict, ref_of(clash)};
-  if (size() >= limit_ || !index.has_room()) return {InsertStatus::kLimit, {}};
-  const uint32_t slot = slab.allocate();
-  if (slot == SessionSlab<kWords>::kNoSlot) return {InsertStatus::kLimit, {}};
-
+void SessionTable::write_record(SessionFamily<kWords>& family, uint32_t slot, const NewSession& session,
+                                uint64_t now) {
   const uint32_t tick = static_cast<uint32_t>(now / kTick);
-  SessionHot<kWords>& hot = slab.hot(slot);
+  SessionHot<kWords>& hot = family.slab.hot(slot);
+  SessionCold& record = family.slab.cold(slot);
   for (unsigned i = 0; i < kWords; ++i) publish(hot.keys[0][i], session.in.words[i]);
   for (unsigned i = 0; i < kWords; ++i) publish(hot.keys[1][i], session.out.words[i]);
-  SessionCold& record = slab.cold(slot);
   publish(hot.state.last_used, tick);
   publish(hot.state.tcp, static_cast<uint8_t>(session.tcp));
   publish(hot.state.ha, pack_ha(session.ha, session.wing_ha[0], session.wing_ha[1]));
@@ -188,16 +170,45 @@ InsertResult SessionTable::insert_into(SessionFamily<kWords>& family, uint32_t f
   publish(record.created, session.created == 0 ? tick : static_cast<uint32_t>(session.created / kTick));
   const uint32_t seconds = session.timeout == 0 ? protocol_timeout(session) : session.timeout;
   publish(record.timeout, at_most(seconds, kMostSeconds) * kTicksPerSecond);
+}
+
+// While memory fetches the two buckets, the index grows and the record is written; a record that is not
+// wanted after all goes back unopened.
+template <unsigned kWords>
+InsertResult SessionTable::insert_into(SessionFamily<kWords>& family, uint32_t family_bit,
+                                       const NewSession& session, uint64_t now) {
+  auto& index = family.index;
+  auto& slab = family.slab;
+  const uint64_t in_hash = index.hash(session.in.words);
+  const uint64_t out_hash = index.hash(session.out.words);
+  index.prefetch(in_hash);
+  index.prefetch(out_hash);
+  index.grow();
+  const uint32_t slot = size() < limit_ && index.has_room() ? slab.allocate() : SessionSlab<kWords>::kNoSlot;
+  const bool full = slot == SessionSlab<kWords>::kNoSlot;
+  if (!full) write_record(family, slot, session, now);
+
+  const auto refuse = [&](InsertStatus status, uint32_t entry) -> InsertResult {
+    if (!full) slab.give_back(slot);
+    if (entry == SessionIndex<kWords>::kNotFound) return {status, {}};
+    const uint32_t there = entry & ~SessionIndex<kWords>::kWingBit;
+    return {status, {there | family_bit, slab.hot(there).state.generation, static_cast<Wing>(entry >> 31)}};
+  };
+  const uint32_t same = index.find(in_hash, session.in.words);
+  if (same != SessionIndex<kWords>::kNotFound) return refuse(InsertStatus::kExists, same);
+  const uint32_t clash = index.find(out_hash, session.out.words);
+  if (clash != SessionIndex<kWords>::kNotFound || session.in == session.out) {
+    return refuse(InsertStatus::kConflict, clash);
+  }
+  if (full) return refuse(InsertStatus::kLimit, SessionIndex<kWords>::kNotFound);
 
   index.add(in_hash, slot);
   index.add(out_hash, slot | SessionIndex<kWords>::kWingBit);
   const uint32_t id = slot | family_bit;
-  wheel_.add(id, now / kTick + timeout_ticks(session.tcp, record.timeout) + 1);
+  wheel_.add(id, now / kTick + timeout_ticks(session.tcp, slab.cold(slot).timeout) + 1);
   auto& size = family_bit == 0 ? size4_ : size6_;
   size.store(size.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  const uint32_t generation = slab.open(slot);
-  index.grow();
-  return {InsertStatus::kInserted, SessionRef{id, generation, Wing::kIn}};
+  return {InsertStatus::kInserted, {id, slab.open(slot), Wing::kIn}};
 }
 
 InsertResult SessionTable::insert(const NewSession& session, uint64_t now) {

@@ -79,7 +79,7 @@ class SessionTable {
         1u << 20;  // sessions of both families together, at most 2^30; address space is reserved for it
     uint32_t initial_ipv4 = 0;  // sessions that memory is made ready for at once
     uint32_t initial_ipv6 = 0;
-    SessionTimeouts timeouts;
+    SessionTimeouts timeouts = {};
     uint64_t secret[4] = {};  // random, not shared with anyone
     uint64_t now = 0;
   };
@@ -193,6 +193,8 @@ class SessionTable {
                      const uint8_t* order, unsigned count, SessionRef* refs) const;
   template <unsigned kWords>
   SessionRef find_in(const SessionFamily<kWords>& family, uint32_t family_bit, const SessionKey& key) const;
+  template <unsigned kWords>
+  void write_record(SessionFamily<kWords>& family, uint32_t slot, const NewSession& session, uint64_t now);
   template <unsigned kWords>
   InsertResult insert_into(SessionFamily<kWords>& family, uint32_t family_bit, const NewSession& session,
                            uint64_t now);
