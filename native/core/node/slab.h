@@ -24,6 +24,7 @@ class Slab {
     for (uint32_t i = 0; i < used_; ++i) {
       if (live_[i]) slots_[i].~T();
     }
+    for (const Retired& entry : retired_) slots_[entry.index].~T();
     munmap(slots_, bytes());
   }
   Slab(const Slab&) = delete;
@@ -48,14 +49,16 @@ class Slab {
     live_[index] = false;
     free_.push_back(index);
   }
-  // Control thread.
+  // Control thread: made, and not retired (which frames under way may still name).
   bool live(uint32_t index) const { return index < used_ && live_[index]; }
   T& operator[](uint32_t index) { return slots_[index]; }
   const T& operator[](uint32_t index) const { return slots_[index]; }
 
   // After the tables that name it were replaced, as version `version`.
   void retire(uint32_t index, uint64_t version) {
-    if (live(index)) retired_.push_back({index, version});
+    if (!live(index)) return;
+    live_[index] = false;
+    retired_.push_back({index, version});
   }
   bool has_retired() const { return !retired_.empty(); }
   // Two versions on, every worker has finished a turn in which it took all that others had handed over before
@@ -68,7 +71,6 @@ class Slab {
         continue;
       }
       slots_[entry.index].~T();
-      live_[entry.index] = false;
       free_.push_back(entry.index);
     }
     retired_.resize(kept);
