@@ -1,0 +1,254 @@
+// The hash functions against published values, keys, and the properties of tables, with every instruction
+// set.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "chash/build.h"
+#include "chash/flow_key.h"
+#include "check.h"
+
+using namespace penstock;
+using chash::ScoreIsa;
+
+namespace {
+
+std::vector<ScoreIsa> isas() {
+  std::vector<ScoreIsa> found;
+  for (ScoreIsa isa : {ScoreIsa::kScalar, ScoreIsa::kAvx2, ScoreIsa::kAvx512}) {
+    if (chash::score_isa_available(isa)) found.push_back(isa);
+  }
+  return found;
+}
+
+TableInput input_of(uint32_t members, uint32_t heaviest, uint32_t size, uint64_t seed) {
+  TableInput input;
+  for (uint32_t i = 0; i < members; ++i)
+    input.members.push_back({"gw" + std::to_string(i), 1 + i % heaviest});
+  input.size = size;
+  input.hasher = FlowHasher(HashFunction::kXxh64, seed);
+  return input;
+}
+
+std::vector<uint32_t> shares(const BuiltTable& built) {
+  std::vector<uint32_t> counts(built.members.size(), 0);
+  for (uint16_t m : built.slots) ++counts[m];
+  return counts;
+}
+
+const uint8_t* bytes_of(const char* text) {
+  return reinterpret_cast<const uint8_t*>(text);
+}
+
+// xxHash's own sanity buffer and values (tests/sanity_test_vectors.h), with its seed.
+void xxh64_published() {
+  constexpr uint64_t kSeed = 2654435761u;
+  std::vector<uint8_t> buffer(256);
+  uint64_t generator = kSeed;
+  for (uint8_t& b : buffer) {
+    b = static_cast<uint8_t>(generator >> 56);
+    generator *= 11400714785074694797ull;
+  }
+  const struct {
+    size_t length;
+    uint64_t plain, seeded;
+  } vectors[] = {{0, 0xef46db3751d8e999, 0xac75fda2929b17ef},
+                 {1, 0xe934a84adb052768, 0x5014607643a9b4c3},
+                 {14, 0x8282dcc4994e35c8, 0xc3bd6bf63deb6df0},
+                 {222, 0xb641ae8cb691c174, 0x20cb8ab7ae10c14a}};
+  for (const auto& v : vectors) {
+    CHECK_EQ(chash::xxh64(buffer.data(), v.length, 0), v.plain);
+    CHECK_EQ(chash::xxh64(buffer.data(), v.length, kSeed), v.seeded);
+  }
+  CHECK_EQ(chash::xxh64(bytes_of("Nobody inspects the spammish repetition"), 39, 0), 0xfbcea83c8a378bf1ull);
+}
+
+// SipHash-1-3 with key 00 01 … 0f over 00 01 …, first bytes of the published list; and CPython's str hash.
+void siphash_published() {
+  uint8_t count[16];
+  for (uint8_t i = 0; i < 16; ++i) count[i] = i;
+  const uint64_t k0 = chash::load64(count), k1 = chash::load64(count + 8);
+  CHECK_EQ(chash::siphash13(count, 0, k0, k1), 0xabac0158050fc4dcull);
+  CHECK_EQ(chash::siphash13(count, 1, k0, k1), 0xc9f49bf37d57ca93ull);
+  CHECK_EQ(chash::siphash13(count, 2, k0, k1), 0x82cb9b024dc7d44dull);
+  CHECK_EQ(chash::siphash13(count, 3, k0, k1), 0x8bf80ab8e7ddf7fbull);
+  CHECK_EQ(static_cast<int64_t>(chash::siphash13(bytes_of("penstock penstock"), 17, 0, 0)),
+           -6557808084945376888ll);
+}
+
+void bursts_equal_single_hashes() {
+  uint8_t bytes[64][16];
+  for (int i = 0; i < 64; ++i) {
+    for (int j = 0; j < 16; ++j) bytes[i][j] = static_cast<uint8_t>(i * 37 + j * 11);
+  }
+  for (HashFunction f : {HashFunction::kXxh64, HashFunction::kSipHash13, HashFunction::kToeplitz}) {
+    const FlowHasher hasher(f, 0x123456789abcdef0);
+    uint64_t hashes[64];
+    hasher.addresses16(bytes, hashes, 64);
+    for (int i = 0; i < 64; ++i) CHECK_EQ(hashes[i], hasher(bytes[i], 16));
+    uint32_t v4[64];
+    for (int i = 0; i < 64; ++i) std::memcpy(&v4[i], bytes[i], 4);
+    hasher.addresses4(v4, hashes, 64);
+    for (int i = 0; i < 64; ++i) CHECK_EQ(hashes[i], hasher(bytes[i], 4));
+  }
+}
+
+void one_failure_moves_only_its_slots() {
+  for (uint32_t heaviest : {1u, 4u, 300u}) {
+    const TableInput input = input_of(40, heaviest, 10007, 7);
+    const BuiltTable before = build_table(input);
+    for (const char* name : {"gw0", "gw17", "gw39"}) {
+      const BuiltTable after = rehome_table(before, {name});
+      size_t moved = 0, own = 0;
+      for (size_t s = 0; s < before.slots.size(); ++s) {
+        const bool was_dead = before.members[before.slots[s]].name == name;
+        own += was_dead;
+        moved += before.slots[s] != after.slots[s];
+        CHECK(before.members[after.slots[s]].name != name);
+        if (!was_dead && before.slots[s] != after.slots[s]) CHECK(false);
+      }
+      CHECK_EQ(moved, own);
+      CHECK(rehome_table(after, {}).slots == before.slots);
+      CHECK_EQ(rehome_table(after, {}).digest, before.digest);
+      CHECK(after.digest != before.digest);
+    }
+  }
+}
+
+void shares_are_even() {
+  for (uint32_t members : {1u, 2u, 3u, 16u, 100u, 256u}) {
+    for (uint32_t size : {0u, 256u, 65536u, 65537u}) {
+      TableInput input = input_of(members, 1, size, members);
+      for (uint32_t down = 0; down < members && down < 5; ++down) {
+        const std::vector<uint32_t> counts = shares(build_table(input));
+        uint32_t low = ~0u, high = 0;
+        for (uint32_t m = 0; m < members; ++m) {
+          const bool dead = counts[m] == 0;
+          if (dead) continue;
+          low = std::min(low, counts[m]);
+          high = std::max(high, counts[m]);
+        }
+        CHECK(high - low <= 1 || (low == ~0u && high == 0));
+        input.dead.push_back("gw" + std::to_string(down * 7 % members));
+      }
+    }
+  }
+}
+
+void every_isa_builds_the_same_bytes() {
+  const struct {
+    uint32_t members, heaviest, size;
+  } cases[] = {{256, 1, 65536}, {256, 4, 65536}, {200, 200, 65537}, {255, 1, 65537},   {3, 3, 7},
+               {1, 1, 1},       {17, 1, 300},    {64, 65535, 1000}, {100, 9, 1000000}, {1024, 50, 4096}};
+  for (const auto& c : cases) {
+    TableInput input = input_of(c.members, c.heaviest, c.size, c.size);
+    for (TableMember& m : input.members) m.weight = 1 + (m.weight * 7919 - 7919) % 65535;
+    input.dead = {"gw0", "gw2", "gw16", "gw99"};
+    const BuiltTable expected = build_table(input, ScoreIsa::kScalar);
+    CHECK_EQ(expected.error, "");
+    std::reverse(input.members.begin(), input.members.end());
+    for (ScoreIsa isa : isas()) {
+      const BuiltTable built = build_table(input, isa);
+      CHECK(built.home == expected.home);
+      CHECK(built.slots == expected.slots);
+      CHECK_EQ(built.digest, expected.digest);
+    }
+  }
+}
+
+// The scalar logarithm never rises with the rank: weights could not mean what they say otherwise.
+void logarithm_falls() {
+  for (uint32_t bits : {8u, 13u, 16u, 20u}) {
+    uint32_t last = ~0u;
+    for (uint32_t v = 0; v < 1u << bits; ++v) {
+      const uint32_t now = chash::rank_logarithm(v << (32 - bits), bits);
+      CHECK(bits <= 16 ? now < last : now <= last);
+      last = now;
+    }
+  }
+}
+
+void sticky_takes_equal_parts() {
+  TableInput input = input_of(4, 1, 1024, 3);
+  const BuiltTable four = build_table(input);
+  const PreviousTable previous{{"gw0", "gw1", "gw2", "gw3"}, four.home};
+  input.members.push_back({"gw4", 1});
+  input.previous = &previous;
+  const BuiltTable five = build_table(input);
+  std::vector<uint32_t> lost(5, 0);
+  for (size_t s = 0; s < four.slots.size(); ++s) {
+    if (four.slots[s] == five.slots[s]) continue;
+    CHECK_EQ(five.slots[s], 4);
+    ++lost[four.slots[s]];
+  }
+  for (int m = 0; m < 4; ++m) CHECK(lost[m] == 51 || lost[m] == 52);
+  const PreviousTable then{{"gw0", "gw1", "gw2", "gw3", "gw4"}, five.home};
+  input.members.erase(input.members.begin() + 1);
+  input.previous = &then;
+  const BuiltTable left = build_table(input);
+  for (size_t s = 0; s < five.slots.size(); ++s) {
+    if (five.members[five.slots[s]].name == "gw1") continue;
+    CHECK_EQ(left.members[left.slots[s]].name, five.members[five.slots[s]].name);
+  }
+}
+
+void slack_is_bounded() {
+  TableInput input = input_of(64, 1, 65536, 11);
+  input.slack = 100;
+  const BuiltTable loose = build_table(input);
+  const std::vector<uint32_t> counts = shares(loose);
+  CHECK(*std::max_element(counts.begin(), counts.end()) <= 1035);  // 1024 · 1.01, rounded up
+  CHECK(*std::max_element(counts.begin(), counts.end()) > 1025);
+}
+
+void bad_input_is_refused() {
+  TableInput input = input_of(3, 1, 64, 1);
+  input.members.push_back({"gw1", 1});
+  CHECK_EQ(build_table(input).error, "gw1: duplicate member");
+  input.members[3] = {"gw9", 0};
+  CHECK_EQ(build_table(input).error, "gw9: weight: 1 to 65,535");
+  input.members.pop_back();
+  input.size = kMaxTableSize + 1;
+  CHECK(!build_table(input).error.empty());
+  input.size = 64;
+  input.dead = {"gw0", "gw1", "gw2"};
+  const BuiltTable all_dead = build_table(input);
+  for (uint16_t m : all_dead.slots) CHECK_EQ(m, kNoMember);
+  input.members.clear();
+  CHECK_EQ(build_table(input).error, "");
+  CHECK_EQ(build_table(input).slots[0], kNoMember);
+}
+
+void picks_follow_slots() {
+  TableInput input = input_of(5, 2, 1000, 9);
+  const Table::Pointer table = build_table(input).table();
+  uint64_t hashes[64];
+  uint16_t members[64];
+  for (uint64_t i = 0; i < 64; ++i) hashes[i] = i * 0x0421084210842108ull;
+  hashes[63] = ~0ull;
+  pick(*table, hashes, members, 64);
+  for (int i = 0; i < 64; ++i) {
+    CHECK_EQ(members[i], table->slots()[table->slot(hashes[i])]);
+    CHECK_EQ(members[i], table->pick(hashes[i]));
+  }
+  CHECK_EQ(table->slot(0), 0u);
+  CHECK_EQ(table->slot(~0ull), 999u);
+  CHECK_EQ(reinterpret_cast<uintptr_t>(table->slots()) % 64, 0u);
+}
+
+}  // namespace
+
+int main() {
+  RUN(xxh64_published);
+  RUN(siphash_published);
+  RUN(bursts_equal_single_hashes);
+  RUN(one_failure_moves_only_its_slots);
+  RUN(shares_are_even);
+  RUN(every_isa_builds_the_same_bytes);
+  RUN(logarithm_falls);
+  RUN(sticky_takes_equal_parts);
+  RUN(slack_is_bounded);
+  RUN(bad_input_is_refused);
+  RUN(picks_follow_slots);
+  FINISH();
+}
