@@ -84,10 +84,7 @@ bool Forwarder::poll(uint32_t worker, uint64_t now) {
   bool moved = false;
   for (uint16_t port = 0; port < ports(); ++port) moved |= shard.receive(port);
   shard.retry_pending();
-  if (worker == 0 && now >= shard.next_tick) {
-    shard.next_tick = now + NeighbourTable::kTickNs;
-    neighbours_.tick(now, [&](uint32_t neighbour, const uint64_t* mac) { shard.probe(neighbour, mac); });
-  }
+  if (worker == 0) shard.tick_neighbours();
   shard.expire();
   shard.flush_all();
   return moved;

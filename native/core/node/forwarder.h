@@ -75,6 +75,7 @@ class Forwarder : public Node {
 
   const ForwarderOptions options_;
   NeighbourTable neighbours_;
+  std::atomic<bool> neighbour_wanted_{false};  // one that is new, and not asked for yet
   std::atomic<const Tables*> current_;
   std::vector<std::unique_ptr<Shard>> shards_;
   Slab<InboundSa> inbound_;

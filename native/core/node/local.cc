@@ -128,7 +128,18 @@ void Forwarder::Shard::punt(FrameIndex index) {
   counters.add(Counter::punted);
 }
 
-// Worker 0: asks a neighbour whether it is there.
+// Worker 0: asks those that have to be asked, at once when a new one is wanted.
+void Forwarder::Shard::tick_neighbours() {
+  const bool wanted =
+      now >= last_tick + kLeastTickNs && node.neighbour_wanted_.load(std::memory_order_relaxed);
+  if (!wanted && now < next_tick) return;
+  node.neighbour_wanted_.store(false, std::memory_order_relaxed);
+  last_tick = now;
+  next_tick = now + NeighbourTable::kTickNs;
+  node.neighbours_.tick(now, [this](uint32_t neighbour, const uint64_t* mac) { probe(neighbour, mac); });
+}
+
+// Asks a neighbour whether it is there.
 void Forwarder::Shard::probe(uint32_t neighbour, const uint64_t* known_mac) {
   const uint16_t number = node.neighbours_.interface(neighbour);
   if (number >= tables->interfaces->interfaces.size()) return;

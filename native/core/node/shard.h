@@ -48,6 +48,7 @@ struct Forwarder::Shard {
   void neighbour_discovery(FrameIndex index);
   void local(FrameIndex index);
   void punt(FrameIndex index);
+  void tick_neighbours();
   void probe(uint32_t neighbour, const uint64_t* mac);
   bool is_own(FrameIndex index, const Address& address) const;  // of the interface that it came in on
 
@@ -80,6 +81,7 @@ struct Forwarder::Shard {
   void fragment(FrameIndex index, uint16_t interface, uint64_t mac);
   void flush(uint16_t port);
   void flush_all();
+  void release(uint32_t neighbour, uint64_t mac);
   void retry_pending();
 
   NextHop next_hop(uint16_t routing_instance, const Address& destination) const;
@@ -130,7 +132,9 @@ struct Forwarder::Shard {
   static constexpr uint32_t kDefaultPolicy = 0;  // policy id of what default-policy permits
   std::vector<Statistic> statistics;
   NonceAuditor audit;
-  uint64_t next_tick = 0;
+  uint64_t next_tick = 0;  // of the neighbours, worker 0's
+  uint64_t last_tick = 0;
+  static constexpr uint64_t kLeastTickNs = 1'000'000;  // apart, however many new neighbours are wanted
   // ICMP errors are sent at this rate at most (RFC 4443 §2.4(f)), so many at once.
   static constexpr uint64_t kErrorIntervalNs = 1'000'000;
   static constexpr uint64_t kErrorBurst = 100;

@@ -123,7 +123,10 @@ void Forwarder::Shard::to_group(FrameIndex index, const GroupTable::Group& group
 void Forwarder::Shard::to_neighbour(FrameIndex index, uint32_t neighbour) {
   NeighbourTable& neighbours = node.neighbours_;
   uint64_t mac;
-  if (neighbours.mac(neighbour, mac)) return to_interface(index, neighbours.interface(neighbour), mac);
+  if (neighbours.mac(neighbour, mac)) {
+    if (!pending.empty()) release(neighbour, mac);  // those before it first
+    return to_interface(index, neighbours.interface(neighbour), mac);
+  }
   if (neighbours.state(neighbour) == NeighbourState::kFailed) return drop(index, DropReason::no_neighbour);
   uint32_t waiting = 0;
   for (const Pending& other : pending) waiting += other.neighbour == neighbour;
@@ -131,6 +134,7 @@ void Forwarder::Shard::to_neighbour(FrameIndex index, uint32_t neighbour) {
     return drop(index, DropReason::neighbour_pending);
   }
   pending.push_back({index, neighbour, now});
+  node.neighbour_wanted_.store(true, std::memory_order_relaxed);
 }
 
 void Forwarder::Shard::to_interface(FrameIndex index, uint16_t number, uint64_t mac) {
@@ -190,22 +194,32 @@ void Forwarder::Shard::flush_all() {
   for (uint16_t port = 0; port < sending.size(); ++port) flush(port);
 }
 
-void Forwarder::Shard::retry_pending() {
-  if (pending.empty()) return;
-  std::vector<Pending>& waiting = pending;
+// What waited for this neighbour goes, in order.
+void Forwarder::Shard::release(uint32_t neighbour, uint64_t mac) {
   size_t kept = 0;
-  for (size_t i = 0; i < waiting.size(); ++i) {
-    const Pending entry = waiting[i];
-    uint64_t mac;
-    if (node.neighbours_.mac(entry.neighbour, mac)) {
-      to_interface(entry.frame, node.neighbours_.interface(entry.neighbour), mac);
-    } else if (now - entry.since >= kPendingNs) {
-      drop(entry.frame, DropReason::no_neighbour);
+  for (size_t i = 0; i < pending.size(); ++i) {
+    if (pending[i].neighbour == neighbour) {
+      to_interface(pending[i].frame, node.neighbours_.interface(neighbour), mac);
     } else {
-      waiting[kept++] = entry;
+      pending[kept++] = pending[i];
     }
   }
-  waiting.resize(kept);
+  pending.resize(kept);
+}
+
+void Forwarder::Shard::retry_pending() {
+  for (size_t i = 0; i < pending.size();) {
+    const Pending entry = pending[i];
+    uint64_t mac;
+    if (node.neighbours_.mac(entry.neighbour, mac)) {
+      release(entry.neighbour, mac);  // this one among them
+    } else if (now - entry.since >= kPendingNs) {
+      pending.erase(pending.begin() + static_cast<ptrdiff_t>(i));
+      drop(entry.frame, DropReason::no_neighbour);
+    } else {
+      ++i;
+    }
+  }
 }
 
 }  // namespace penstock
