@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+// Tests run the compiled code: npm test compiles first.
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // a process of its own per file: a fault of the native core takes no other test along
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 10_000,
+    reporters: ['default'],
+  },
+});
