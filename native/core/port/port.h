@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "../packet/counters.h"
 #include "../packet/frame.h"
 
 namespace penstock {
@@ -24,6 +25,11 @@ class Port {
   // port_closed. Returns how many; none is left when it returns 0.
   virtual uint32_t drain(FrameIndex* /*frames*/, uint32_t /*count*/) { return 0; }
 
+  // Where the port counts what its caller cannot see (rx_missed, tx_refused, and with rx_packets and rx_bytes
+  // what it drops as oversized): the caller's row of counters, written on the caller's thread. Null: not
+  // counted.
+  void count_into(Counters* counters) { counters_ = counters; }
+
   // What poll(2) may sleep on, or -1: this port has to be asked.
   virtual int descriptor() const { return -1; }
 
@@ -32,6 +38,19 @@ class Port {
 
   // Why not open, for people; empty while open.
   virtual std::string fault() const { return {}; }
+
+ protected:
+  void count(Counter counter, uint64_t amount = 1) {
+    if (counters_ != nullptr && amount != 0) counters_->add(counter, amount);
+  }
+  void count_oversized(uint32_t bytes) {
+    count(Counter::rx_packets);
+    count(Counter::rx_bytes, bytes);
+    count(Counter::oversized);
+  }
+
+ private:
+  Counters* counters_ = nullptr;
 };
 
 }  // namespace penstock
