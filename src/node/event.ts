@@ -1,0 +1,139 @@
+/** What a node is told, and what it wants done. Values only; `step.ts` leads from one to the other. */
+import type { Config } from '../config/config.js';
+import type { Address } from '../model/address.js';
+import type { Prefix } from '../model/prefix.js';
+import type { ChashOptions, TableParts } from '../pipeline/native.js';
+import type { Announcement } from '../routing/ari.js';
+import type { SaKey, Tunnel, TunnelKeys } from './tunnel.js';
+
+/** A port as it was opened. */
+export interface PortBinding {
+  readonly index: number;
+  readonly mac: Uint8Array;
+}
+
+export interface Setup {
+  /** by the port's name in the configuration; one that could not be opened is missing */
+  readonly ports: ReadonlyMap<string, PortBinding>;
+  readonly workers: number;
+}
+
+export interface NeighbourChange {
+  /** number of the interface */
+  readonly interface: number;
+  readonly address: Address;
+  readonly reachable: boolean;
+}
+
+export interface PrefixOfInstance {
+  readonly routingInstance: string;
+  readonly prefix: Prefix;
+}
+
+export interface AddedSa {
+  readonly tunnel: string;
+  readonly spi: number;
+  /** in the native slab */
+  readonly index: number;
+}
+
+export type NodeEvent =
+  | { readonly kind: 'configured'; readonly config: Config; readonly setup: Setup }
+  | { readonly kind: 'neighbours-changed'; readonly changes: readonly NeighbourChange[] }
+  /** Keys were agreed on. */
+  | { readonly kind: 'tunnels-keyed'; readonly tunnels: readonly TunnelKeys[] }
+  | { readonly kind: 'tunnels-removed'; readonly tunnels: readonly string[] }
+  /** Answers add-sas, in its order; a tunnel that is missing was refused. */
+  | {
+      readonly kind: 'sas-added';
+      readonly ticket: number;
+      readonly inbound: readonly AddedSa[];
+      readonly outbound: readonly AddedSa[];
+    }
+  /** A packet authenticated on an inbound SA of each since it was last said. */
+  | { readonly kind: 'tunnels-proven'; readonly tunnels: readonly string[] }
+  /** Answers build-group. */
+  | {
+      readonly kind: 'group-built';
+      readonly group: string;
+      readonly ticket: number;
+      readonly slots: Uint16Array;
+    }
+  /** On a router: a gateway that exports routes has come, or gone. addresses: its own. */
+  | { readonly kind: 'exporter-opened'; readonly exporter: string; readonly addresses: readonly Address[] }
+  | { readonly kind: 'exporter-closed'; readonly exporter: string }
+  | { readonly kind: 'routes-announced'; readonly exporter: string; readonly routes: readonly Announcement[] }
+  | {
+      readonly kind: 'routes-withdrawn';
+      readonly exporter: string;
+      readonly routes: readonly PrefixOfInstance[];
+    }
+  /** On a gateway: the session with a router is there (it knows nothing yet), or another gateway took prefixes over. */
+  | { readonly kind: 'export-opened'; readonly router: string }
+  | {
+      readonly kind: 'routes-superseded';
+      readonly router: string;
+      readonly routes: readonly PrefixOfInstance[];
+    };
+
+export interface InboundSaRequest extends SaKey {
+  readonly tunnel: Tunnel;
+}
+
+export interface OutboundSaRequest extends SaKey {
+  readonly tunnel: Tunnel;
+  readonly epoch: number;
+  /** bytes that the outer packet may have */
+  readonly mtu: number;
+  /** number of the instance that the outer packet is routed in */
+  readonly routingInstance: number;
+}
+
+export type NodeAction =
+  | { readonly kind: 'publish'; readonly parts: TableParts }
+  /** Answered by sas-added. */
+  | {
+      readonly kind: 'add-sas';
+      readonly ticket: number;
+      readonly nodeId: number;
+      readonly workers: number;
+      readonly inbound: readonly InboundSaRequest[];
+      readonly outbound: readonly OutboundSaRequest[];
+    }
+  | { readonly kind: 'retire-sas'; readonly inbound: readonly number[]; readonly outbound: readonly number[] }
+  /** Answered by group-built. */
+  | {
+      readonly kind: 'build-group';
+      readonly group: string;
+      readonly ticket: number;
+      readonly options: ChashOptions;
+    }
+  | { readonly kind: 'announce'; readonly router: string; readonly routes: readonly Announcement[] }
+  | { readonly kind: 'withdraw'; readonly router: string; readonly routes: readonly PrefixOfInstance[] }
+  | {
+      readonly kind: 'tell-superseded';
+      readonly exporter: string;
+      readonly routes: readonly PrefixOfInstance[];
+    }
+  | { readonly kind: 'report'; readonly report: Report };
+
+/** What people are told. */
+export type Report =
+  | {
+      readonly kind: 'real-service';
+      readonly instance: string;
+      readonly name: string;
+      readonly up: boolean;
+      readonly sign: string;
+    }
+  /** rehomed: slots whose member went or came; others: slots that moved between members that were up all along */
+  | {
+      readonly kind: 'group';
+      readonly group: string;
+      readonly slots: number;
+      readonly rehomed: number;
+      readonly others: number;
+      readonly up: number;
+      readonly members: number;
+    }
+  | { readonly kind: 'refused'; readonly tunnel: string; readonly reason: string };

@@ -1,0 +1,130 @@
+/** Performs the actions that concern the native core, on one node of a plane. */
+import type { Secret } from '../model/secret.js';
+import type { InboundSaOptions, NativePlane, OutboundSaOptions, SelectorEntry } from '../pipeline/native.js';
+import { native } from '../pipeline/native.js';
+import type { AddedSa, InboundSaRequest, NodeAction, NodeEvent, OutboundSaRequest } from './event.js';
+import { prefixBytes } from './tables.js';
+import type { Tunnel } from './tunnel.js';
+
+/** The events that answer the action, or null when it is not one for the native core. */
+export function performNative(plane: NativePlane, node: number, action: NodeAction): NodeEvent[] | null {
+  switch (action.kind) {
+    case 'publish':
+      plane.publish(node, action.parts);
+      return [];
+    case 'add-sas':
+      return [addSas(plane, node, action)];
+    case 'retire-sas':
+      if (action.inbound.length > 0) plane.retireSas(node, 'inbound', [...action.inbound]);
+      if (action.outbound.length > 0) plane.retireSas(node, 'outbound', [...action.outbound]);
+      return [];
+    case 'build-group': {
+      const { slots } = native().chashBuild(action.options);
+      return [{ kind: 'group-built', group: action.group, ticket: action.ticket, slots }];
+    }
+    default:
+      return null;
+  }
+}
+
+function addSas(plane: NativePlane, node: number, action: NodeAction & { kind: 'add-sas' }): NodeEvent {
+  const { ticket, nodeId, workers, inbound, outbound } = action;
+  const inboundIndices = withKeys(inbound, (keys) =>
+    plane.addInboundSas(
+      node,
+      inbound.map((request, i) => inboundOptions(request, keys[i]!, workers)),
+    ),
+  );
+  const outboundIndices = withKeys(outbound, (keys) =>
+    plane.addOutboundSas(
+      node,
+      outbound.map((request, i) => outboundOptions(request, keys[i]!, workers, nodeId)),
+    ),
+  );
+  const added = (requests: readonly InboundSaRequest[], indices: readonly number[]): AddedSa[] =>
+    requests.map(({ tunnel, spi }, i) => ({ tunnel: tunnel.name, spi, index: indices[i]! }));
+  return {
+    kind: 'sas-added',
+    ticket,
+    inbound: added(inbound, inboundIndices),
+    outbound: added(outbound, outboundIndices),
+  };
+}
+
+/** Copies of the keys, which are zero when `use` has returned or thrown. */
+function withKeys<T>(requests: readonly { readonly key: Secret }[], use: (keys: Uint8Array[]) => T): T {
+  const keys = requests.map(({ key }) => Uint8Array.from(key.reveal()));
+  try {
+    return use(keys);
+  } finally {
+    for (const key of keys) key.fill(0);
+  }
+}
+
+const noLifetime = {
+  softSeconds: 0,
+  hardSeconds: 0,
+  softPackets: 0n,
+  hardPackets: 0n,
+  softKilobytes: 0n,
+  hardKilobytes: 0n,
+};
+
+function commonOptions(tunnel: Tunnel, workers: number) {
+  return {
+    extendedSequenceNumber: tunnel.extendedSequenceNumber,
+    selectors: tunnel.selectors.map(
+      ({ local, remote }): SelectorEntry => ({
+        local: prefixBytes(local),
+        remote: prefixBytes(remote),
+        protocol: 0,
+        localPorts: [0, 65_535],
+        remotePorts: [0, 65_535],
+      }),
+    ),
+    anchor: anchorOf(tunnel.id, workers),
+    tunnel: tunnel.id,
+    lifetime: noLifetime,
+    udp: null,
+  };
+}
+
+/** The worker that a tunnel belongs to. */
+export const anchorOf = (tunnelId: number, workers: number) => tunnelId % workers;
+
+function inboundOptions(
+  { tunnel, spi }: InboundSaRequest,
+  key: Uint8Array,
+  workers: number,
+): InboundSaOptions & { copyOuterDscp: boolean } {
+  const { antiReplayWindowSize, copyOuterDscp } = tunnel;
+  return {
+    ...commonOptions(tunnel, workers),
+    spi,
+    key,
+    replayWindow: antiReplayWindowSize ?? 0,
+    copyOuterDscp,
+  };
+}
+
+function outboundOptions(
+  { tunnel, spi, epoch, mtu, routingInstance }: OutboundSaRequest,
+  key: Uint8Array,
+  workers: number,
+  nodeId: number,
+): OutboundSaOptions & { routingInstance: number } {
+  return {
+    ...commonOptions(tunnel, workers),
+    spi,
+    key,
+    source: tunnel.localAddress.bytes,
+    destination: tunnel.gateway.bytes,
+    nodeId,
+    epoch,
+    nextSequence: 1n,
+    dfBit: tunnel.dfBit,
+    dscp: tunnel.outerDscp ?? -1,
+    mtu,
+    routingInstance,
+  };
+}

@@ -1,0 +1,252 @@
+/** Real services: which are up, and the groups that are dealt anew when that changes. */
+import type { Config } from '../config/config.js';
+import type { Address } from '../model/address.js';
+import { adjacencies } from '../routing/table.js';
+import type { NeighbourChange, NodeAction } from './event.js';
+import {
+  type Group,
+  groupKey,
+  type NodeState,
+  neighbourKey,
+  type RealService,
+  realServiceKey,
+  withDirty,
+} from './state.js';
+import { noMember } from './tables.js';
+
+export interface Stepped {
+  readonly state: NodeState;
+  readonly actions: readonly NodeAction[];
+}
+
+const unseen: RealService = { neighbour: 'unknown', session: 'none', exporter: null, up: false, sinceMs: 0 };
+
+/** The services and groups of a configuration; what went on before in those that stay goes on. */
+export function configureServices(state: NodeState, config: Config, nowMs: number): Stepped {
+  const services = new Map<string, RealService>();
+  const groups = new Map<string, Group>();
+  for (const instance of config.trafficLoadBalance) {
+    for (const { realServices } of instance.groups) {
+      for (const { name } of realServices) {
+        const key = realServiceKey(instance.name, name);
+        services.set(key, state.services.get(key) ?? { ...unseen, sinceMs: nowMs });
+      }
+    }
+    for (const service of instance.virtualServices) {
+      const found = instance.groups.find(({ name }) => name === service.group)!;
+      // the native builder numbers members by name
+      const realServices = found.realServices.toSorted((a, b) =>
+        Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
+      );
+      const key = groupKey(instance.name, service.name);
+      const before = state.groups.get(key);
+      const sameMembers =
+        before !== undefined &&
+        before.group.realServices.map(({ name }) => name).join(' ') ===
+          realServices.map(({ name }) => name).join(' ');
+      groups.set(key, {
+        instance: instance.name,
+        service,
+        group: { ...found, realServices },
+        ticket: 0,
+        slots: sameMembers ? before.slots : emptySlots(realServices.length),
+        sinceMs: before?.sinceMs ?? nowMs,
+      });
+    }
+  }
+  return judge({ ...state, services, groups }, new Set(groups.keys()), nowMs, 'configuration');
+}
+
+/** The next power of two from 256 for each member, at most 65,536: the builder's own default. */
+function emptySlots(members: number): Uint16Array {
+  const size = 2 ** Math.min(16, Math.max(8, Math.ceil(Math.log2(256 * Math.max(1, members)))));
+  return new Uint16Array(size).fill(noMember);
+}
+
+/** Neighbours that began or ceased to answer. */
+export function neighboursChanged(
+  state: NodeState,
+  changes: readonly NeighbourChange[],
+  nowMs: number,
+): Stepped {
+  const reachable = new Set(state.reachable);
+  const failed = new Set<string>();
+  for (const { interface: number, address, reachable: answers } of changes) {
+    const key = neighbourKey(number, address);
+    if (answers) reachable.add(key);
+    else {
+      reachable.delete(key);
+      failed.add(key);
+    }
+  }
+  return judge({ ...state, reachable }, new Set(), nowMs, 'neighbour', failed);
+}
+
+/** A gateway's control session is there: the real services at its addresses live by it from now on. */
+export function exporterOpened(
+  state: NodeState,
+  exporter: string,
+  addresses: readonly Address[],
+  nowMs: number,
+): Stepped {
+  const own = new Set(addresses.map(String));
+  const services = new Map(state.services);
+  for (const { instance, name, address } of realServicesOf(state)) {
+    const key = realServiceKey(instance, name);
+    if (own.has(String(address))) services.set(key, { ...services.get(key)!, session: 'up', exporter });
+  }
+  return judge({ ...state, services }, new Set(), nowMs, 'control session');
+}
+
+export function exporterClosed(state: NodeState, exporter: string, nowMs: number): Stepped {
+  const services = new Map(state.services);
+  for (const [key, service] of services) {
+    if (service.exporter === exporter) services.set(key, { ...service, session: 'lost', exporter: null });
+  }
+  return judge({ ...state, services }, new Set(), nowMs, 'control session');
+}
+
+/** Every real service with where it is reached, each once. */
+export function realServicesOf(
+  state: NodeState,
+): { instance: string; name: string; address: Address; routingInstance: string }[] {
+  const found = new Map<
+    string,
+    { instance: string; name: string; address: Address; routingInstance: string }
+  >();
+  for (const { name: instance, groups } of state.config?.trafficLoadBalance ?? []) {
+    for (const { routingInstance, realServices } of groups) {
+      for (const { name, address } of realServices) {
+        const key = realServiceKey(instance, name);
+        if (!found.has(key)) found.set(key, { instance, name, address, routingInstance });
+      }
+    }
+  }
+  return [...found.values()];
+}
+
+/**
+ * Judges every real service by its signs and asks for the tables of groups with a change, and of those in `rebuild`.
+ * failed: neighbours that were just seen to fail.
+ */
+export function judge(
+  state: NodeState,
+  rebuild: ReadonlySet<string>,
+  nowMs: number,
+  sign: string,
+  failed: ReadonlySet<string> = new Set(),
+): Stepped {
+  const resolve = adjacencies(state.routes);
+  const services = new Map(state.services);
+  const actions: NodeAction[] = [];
+  const changed = new Set<string>();
+  for (const { instance, name, address, routingInstance } of realServicesOf(state)) {
+    const key = realServiceKey(instance, name);
+    const before = services.get(key) ?? unseen;
+    const adjacency = resolve(routingInstance, address);
+    const neighbour =
+      adjacency === null
+        ? null
+        : neighbourKey(state.numberings.interfaces.of(adjacency.interface), adjacency.address);
+    const answers = neighbour !== null && state.reachable.has(neighbour);
+    // what the lost session announced, the neighbour confirms; from then on it alone says when it is back
+    const confirmed = before.session === 'lost' && neighbour !== null && failed.has(neighbour);
+    const session = confirmed ? 'none' : before.session;
+    const up = answers && session !== 'lost';
+    services.set(key, {
+      neighbour: answers
+        ? 'up'
+        : before.neighbour === 'unknown' && !failed.has(neighbour ?? '')
+          ? 'unknown'
+          : 'down',
+      session,
+      exporter: before.exporter,
+      up,
+      sinceMs: up === before.up ? before.sinceMs : nowMs,
+    });
+    if (up === before.up) continue;
+    changed.add(key);
+    actions.push({ kind: 'report', report: { kind: 'real-service', instance, name, up, sign } });
+  }
+  let next: NodeState = { ...state, services };
+  for (const [key, { instance, group }] of next.groups) {
+    const touched = group.realServices.some(({ name }) => changed.has(realServiceKey(instance, name)));
+    if (!touched && !rebuild.has(key)) continue;
+    const asked = askForTable(next, key);
+    next = asked.state;
+    actions.push(...asked.actions);
+  }
+  return { state: next, actions };
+}
+
+function askForTable(state: NodeState, key: string): Stepped {
+  const group = state.groups.get(key)!;
+  const { realServices } = group.group;
+  const dead = realServices
+    .filter(({ name }) => state.services.get(realServiceKey(group.instance, name))?.up !== true)
+    .map(({ name }) => name);
+  const { ticket } = state;
+  const groups = new Map(state.groups).set(key, { ...group, ticket });
+  const options = {
+    members: realServices.map(({ name, weight }) => ({ name, weight })),
+    dead,
+    seed: BigInt(group.service.hashSeed),
+    size: group.slots.length,
+    slack: 0,
+  };
+  return {
+    state: { ...state, groups, ticket: ticket + 1 },
+    actions: [{ kind: 'build-group', group: key, ticket, options }],
+  };
+}
+
+/** A table that was asked for. One that is late is passed over: a newer one is on its way. */
+export function groupBuilt(
+  state: NodeState,
+  key: string,
+  ticket: number,
+  slots: Uint16Array,
+  nowMs: number,
+): Stepped {
+  const group = state.groups.get(key);
+  if (group === undefined || group.ticket !== ticket) return { state, actions: [] };
+  const groups = new Map(state.groups).set(key, { ...group, slots, sinceMs: nowMs });
+  const members = group.group.realServices;
+  const moved = movedSlots(group.slots, slots);
+  const up = members.filter(
+    ({ name }) => state.services.get(realServiceKey(group.instance, name))?.up === true,
+  );
+  const report = {
+    kind: 'group',
+    group: key,
+    slots: slots.length,
+    ...moved,
+    up: up.length,
+    members: members.length,
+  } as const;
+  return {
+    state: withDirty({ ...state, groups }, 'groups'),
+    actions: moved.rehomed + moved.others > 0 ? [{ kind: 'report', report }] : [],
+  };
+}
+
+/**
+ * Slots that differ between two tables over the same members. A slot moved of necessity when its member was there
+ * only before or only after (rehomed); every other move is excess.
+ */
+export function movedSlots(before: Uint16Array, after: Uint16Array): { rehomed: number; others: number } {
+  if (before.length !== after.length) return { rehomed: after.length, others: 0 };
+  const hadSlots = new Set(before);
+  const hasSlots = new Set(after);
+  let rehomed = 0;
+  let others = 0;
+  for (let slot = 0; slot < before.length; slot++) {
+    const from = before[slot]!;
+    const to = after[slot]!;
+    if (from === to) continue;
+    const necessary = from === noMember || to === noMember || !hasSlots.has(from) || !hadSlots.has(to);
+    if (necessary) rehomed++;
+    else others++;
+  }
+  return { rehomed, others };
+}

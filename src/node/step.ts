@@ -1,0 +1,168 @@
+/**
+ * The node as a pure step: an event leads from one state to the next and to actions. What it wants published is
+ * gathered and comes out of flush(), once the queue of events is empty.
+ */
+import type { Config } from '../config/config.js';
+import { Prefix } from '../model/prefix.js';
+import { announce, withdraw, withdrawAll } from '../routing/ari.js';
+import type { Route } from '../routing/route.js';
+import { interfaceRoutes, staticRoutes } from '../routing/sources.js';
+import { changeRoutes, type RouteTable } from '../routing/table.js';
+import type { NodeAction, NodeEvent, Setup } from './event.js';
+import { groupBy } from './group-by.js';
+import {
+  configureServices,
+  exporterClosed,
+  exporterOpened,
+  groupBuilt,
+  judge,
+  neighboursChanged,
+  type Stepped,
+} from './services.js';
+import {
+  groupKey,
+  memberStatistic,
+  type NodeState,
+  nothingRetiring,
+  termStatistic,
+  withDirty,
+} from './state.js';
+import { dirtyParts, policyKey } from './tables.js';
+import {
+  exportOpened,
+  routesSuperseded,
+  sasAdded,
+  tunnelsKeyed,
+  tunnelsProven,
+  tunnelsRemoved,
+} from './tunnels.js';
+
+export type { Stepped } from './services.js';
+
+/** nowMs: of any clock that does not go back. */
+export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped {
+  switch (event.kind) {
+    case 'configured':
+      return configured(state, event.config, event.setup, nowMs);
+    case 'neighbours-changed':
+      return neighboursChanged(state, event.changes, nowMs);
+    case 'tunnels-keyed':
+      return tunnelsKeyed(state, event.tunnels);
+    case 'tunnels-removed':
+      return tunnelsRemoved(state, event.tunnels);
+    case 'sas-added':
+      return sasAdded(state, event.ticket, event.inbound, event.outbound, nowMs);
+    case 'tunnels-proven':
+      return tunnelsProven(state, event.tunnels);
+    case 'group-built':
+      return groupBuilt(state, event.group, event.ticket, event.slots, nowMs);
+    case 'exporter-opened':
+      return exporterOpened(state, event.exporter, event.addresses, nowMs);
+    case 'exporter-closed':
+      return rerouted(
+        exporterClosed(state, event.exporter, nowMs),
+        withdrawAll(state.routes, event.exporter),
+        nowMs,
+      );
+    case 'routes-announced': {
+      const { table, superseded } = announce(state.routes, event.exporter, event.routes, nowMs);
+      const told = groupBy(superseded, ({ exporter }) => exporter);
+      const actions = [...told].map(
+        ([exporter, routes]): NodeAction => ({ kind: 'tell-superseded', exporter, routes }),
+      );
+      return rerouted({ state, actions }, table, nowMs);
+    }
+    case 'routes-withdrawn':
+      return rerouted({ state, actions: [] }, withdraw(state.routes, event.exporter, event.routes), nowMs);
+    case 'export-opened':
+      return exportOpened(state, event.router);
+    case 'routes-superseded':
+      return routesSuperseded(state, event.router, event.routes);
+  }
+}
+
+/** What has to be published now; then what rests on it: announcements, and the SAs that nothing names any more. */
+export function flush(state: NodeState): Stepped {
+  const actions: NodeAction[] = [];
+  if (state.dirty.size > 0 && state.config !== null)
+    actions.push({ kind: 'publish', parts: dirtyParts(state) });
+  actions.push(...state.afterwards);
+  const { inbound, outbound } = state.retiring;
+  if (inbound.length > 0 || outbound.length > 0) actions.push({ kind: 'retire-sas', inbound, outbound });
+  if (actions.length === 0) return { state, actions };
+  return { state: { ...state, dirty: new Set(), afterwards: [], retiring: nothingRetiring }, actions };
+}
+
+/** Announced routes change which neighbour is meant, not which real services there are: groups are judged again. */
+function rerouted({ state, actions }: Stepped, routes: RouteTable, nowMs: number): Stepped {
+  if (routes === state.routes) return { state, actions };
+  const judged = judge(withDirty({ ...state, routes }, 'routes'), new Set(), nowMs, 'route');
+  return { state: judged.state, actions: [...actions, ...judged.actions] };
+}
+
+function configured(state: NodeState, config: Config, setup: Setup, nowMs: number): Stepped {
+  // a port that could not be opened takes its interfaces along, and their routes
+  const present = config.interfaces.filter(({ port }) => port === null || setup.ports.has(port));
+  const own: Route[] = [
+    ...interfaceRoutes(present, nowMs),
+    ...staticRoutes(config.routingInstances, tunnelBoundTo(config), nowMs),
+    ...virtualServiceRoutes(config, nowMs),
+  ];
+  const routes = changeRoutes(state.routes, { removeIf: ({ protocol }) => protocol !== 'ari-ts', add: own });
+  const { numberings } = state;
+  const next: NodeState = {
+    ...state,
+    config,
+    setup,
+    routes,
+    numberings: {
+      interfaces: numberings.interfaces.with(
+        present.filter(({ kind }) => kind === 'port').map(({ name }) => name),
+      ),
+      routingInstances: numberings.routingInstances.with(config.routingInstances.map(({ name }) => name)),
+      zones: numberings.zones.with(config.zones.map(({ name }) => name)),
+      policies: numberings.policies.with(config.policies.map(policyKey)),
+      statistics: numberings.statistics.with(statisticNames(config)),
+    },
+  };
+  const dirty = withDirty(next, 'interfaces', 'filters', 'groups', 'routes', 'spis', 'policies', 'flow');
+  return configureServices(dirty, config, nowMs);
+}
+
+/** A static route through an st0 unit needs to know the tunnel: the one that is bound to it, if it is just one. */
+function tunnelBoundTo(config: Config): (interfaceName: string) => string | undefined {
+  const bound = groupBy(config.vpns, ({ bindInterface }) => bindInterface);
+  return (name) => {
+    const vpns = bound.get(name) ?? [];
+    return vpns.length === 1 ? vpns[0]!.name : undefined;
+  };
+}
+
+function virtualServiceRoutes(config: Config, nowMs: number): Route[] {
+  return config.trafficLoadBalance.flatMap((instance) =>
+    instance.virtualServices.map((service): Route => {
+      const group = groupKey(instance.name, service.name);
+      return {
+        routingInstance: service.routingInstance,
+        prefix: Prefix.host(service.address),
+        protocol: 'tlb',
+        origin: group,
+        nextHop: { kind: 'group', group },
+        sinceMs: nowMs,
+      };
+    }),
+  );
+}
+
+function statisticNames(config: Config): string[] {
+  const terms = config.filters.flatMap(({ name, terms: list }) =>
+    list.flatMap(({ count }) => (count === null ? [] : [termStatistic(name, count)])),
+  );
+  const members = config.trafficLoadBalance.flatMap(({ name: instance, groups, virtualServices }) =>
+    virtualServices.flatMap(({ name, group }) => {
+      const { realServices } = groups.find((entry) => entry.name === group)!;
+      return realServices.map((service) => memberStatistic(groupKey(instance, name), service.name));
+    }),
+  );
+  return [...terms, ...members];
+}

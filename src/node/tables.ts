@@ -1,0 +1,223 @@
+/** What the native core is to go by, made of a node's state: names become numbers, addresses bytes. */
+import type { Config, PolicyConfig } from '../config/config.js';
+import type { Prefix } from '../model/prefix.js';
+import type {
+  FilterTerm,
+  GroupEntry,
+  InterfaceEntry,
+  NextHop,
+  PolicyEntry,
+  PrefixBytes,
+  RouteEntry,
+  SpiEntry,
+  TableParts,
+} from '../pipeline/native.js';
+import { type ActiveRoute, activeRoutes, adjacencies } from '../routing/table.js';
+import { memberStatistic, type NodeState, type Part, termStatistic } from './state.js';
+
+/** A slot or group without a member. */
+export const noMember = 0xffff;
+/** an interface that is gone keeps its place with a tag that none has (IEEE 802.1Q reserves it) */
+const reservedVlan = 4095;
+
+export const prefixBytes = ({ address, length }: Prefix): PrefixBytes => ({ address: address.bytes, length });
+
+/** The parts that are dirty. A node that was never configured has none. */
+export function dirtyParts(state: NodeState): TableParts {
+  const { config } = state;
+  if (config === null) return {};
+  const make: { readonly [P in Part]: () => TableParts } = {
+    interfaces: () => ({ interfaces: interfaceEntries(state, config) }),
+    filters: () => ({ filters: filterEntries(state, config) }),
+    groups: () => ({ groups: groupEntries(state) }),
+    routes: () => ({ routes: routeEntries(state) }),
+    spis: () => ({ spis: spiEntries(state) }),
+    policies: () => ({ policies: policyEntries(state, config) }),
+    flow: () => {
+      const { sessions, synCheck, synCheckInTunnel } = config.flow;
+      return { flow: { sessions, synCheck, synCheckInTunnel } };
+    },
+  };
+  let parts: TableParts = {};
+  for (const part of state.dirty) parts = { ...parts, ...make[part]() };
+  return parts;
+}
+
+/** Number of the zone of a logical interface, 0: none. */
+export function zoneOf(state: NodeState, interfaceName: string): number {
+  const zone = state.config?.interfaces.find(({ name }) => name === interfaceName)?.zone ?? null;
+  return zone === null ? 0 : state.numberings.zones.of(zone);
+}
+
+/** Number of the routing instance of a logical interface. */
+export function instanceOf(state: NodeState, interfaceName: string): number {
+  const found = state.config?.interfaces.find(({ name }) => name === interfaceName);
+  return state.numberings.routingInstances.of(found?.routingInstance ?? 'default');
+}
+
+function interfaceEntries(state: NodeState, config: Config): InterfaceEntry[] {
+  const filters = new Map(config.filters.map(({ name, family }, index) => [`${family} ${name}`, index]));
+  const byName = new Map(config.interfaces.map((entry) => [entry.name, entry]));
+  return [...state.numberings.interfaces.names()].map((name) => {
+    const entry = byName.get(name);
+    const port = entry?.port == null ? undefined : state.setup.ports.get(entry.port);
+    if (entry === undefined || port === undefined) return absentInterface;
+    const filter = (family: 'inet' | 'inet6') => {
+      const of = entry.filterInput[family];
+      return of === null ? -1 : (filters.get(`${family} ${of}`) ?? -1);
+    };
+    return {
+      port: port.index,
+      vlan: entry.vlanId ?? 0,
+      mtu: entry.mtu,
+      routingInstance: state.numberings.routingInstances.of(entry.routingInstance),
+      zone: zoneOf(state, name),
+      filterV4: filter('inet'),
+      filterV6: filter('inet6'),
+      mac: port.mac,
+      addresses: entry.addresses.map(({ address }) => address.bytes),
+    };
+  });
+}
+
+const absentInterface: InterfaceEntry = {
+  port: 0,
+  vlan: reservedVlan,
+  mtu: 1500,
+  routingInstance: 0,
+  zone: 0,
+  filterV4: -1,
+  filterV6: -1,
+  mac: new Uint8Array(6),
+  addresses: [],
+};
+
+function filterEntries(state: NodeState, config: Config): FilterTerm[][] {
+  const { routingInstances, statistics } = state.numberings;
+  return config.filters.map((filter) =>
+    filter.terms.map(({ sourceAddress, destinationAddress, protocol, action, count }) => ({
+      sources: sourceAddress.map(prefixBytes),
+      destinations: destinationAddress.map(prefixBytes),
+      protocols: [...protocol],
+      action: action.kind,
+      routingInstance: action.kind === 'routing-instance' ? routingInstances.of(action.routingInstance) : 0,
+      statistic: count === null ? -1 : statistics.of(termStatistic(filter.name, count)),
+    })),
+  );
+}
+
+function groupEntries(state: NodeState): GroupEntry[] {
+  const resolve = adjacencies(state.routes);
+  const { interfaces, statistics } = state.numberings;
+  return [...state.groups].map(([key, { service, group, slots }]) => {
+    const members: GroupEntry['members'] = [];
+    // a real service without a route to it is down, so no slot names it
+    const places = group.realServices.map(({ name, address }) => {
+      const adjacency = resolve(group.routingInstance, address);
+      if (adjacency === null) return noMember;
+      members.push({
+        interface: interfaces.of(adjacency.interface),
+        address: adjacency.address.bytes,
+        statistic: statistics.of(memberStatistic(key, name)),
+      });
+      return members.length - 1;
+    });
+    const dense = members.length === places.length;
+    return {
+      key: service.hashKey,
+      seed: BigInt(service.hashSeed),
+      slots: dense ? slots : slots.map((member) => (member === noMember ? noMember : places[member]!)),
+      members,
+    };
+  });
+}
+
+function routeEntries(state: NodeState): RouteEntry[] {
+  const { routingInstances } = state.numberings;
+  const numberOfGroup = new Map([...state.groups.keys()].map((key, index) => [key, index]));
+  // looked up once, not once a route: there may be as many as tunnels
+  const tunnelEnds = new Map<string, { zone: number; routingInstance: number }>();
+  const entries: RouteEntry[] = [];
+  for (const active of activeRoutes(state.routes)) {
+    const nextHop = nextHopOf(state, active, numberOfGroup, tunnelEnds);
+    if (nextHop === null) continue;
+    const { routingInstance, prefix } = active.route;
+    entries.push({
+      routingInstance: routingInstances.of(routingInstance),
+      prefix: prefix.network().address.bytes,
+      length: prefix.length,
+      nextHop,
+    });
+  }
+  return entries;
+}
+
+function nextHopOf(
+  state: NodeState,
+  { route, adjacency }: ActiveRoute,
+  numberOfGroup: ReadonlyMap<string, number>,
+  tunnelEnds: Map<string, { zone: number; routingInstance: number }>,
+): NextHop | null {
+  const { nextHop } = route;
+  switch (nextHop.kind) {
+    case 'local':
+    case 'discard':
+      return { kind: nextHop.kind };
+    case 'direct':
+      return { kind: 'connected', interface: state.numberings.interfaces.of(nextHop.interface) };
+    case 'address': {
+      const { interface: name, address } = adjacency!;
+      return { kind: 'neighbour', interface: state.numberings.interfaces.of(name), address: address.bytes };
+    }
+    case 'group': {
+      const group = numberOfGroup.get(nextHop.group);
+      return group === undefined ? null : { kind: 'group', group };
+    }
+    case 'tunnel': {
+      const sa = state.tunnels.get(nextHop.tunnel)?.outbound;
+      if (sa == null) return null;
+      let end = tunnelEnds.get(nextHop.interface);
+      if (end === undefined) {
+        end = {
+          zone: zoneOf(state, nextHop.interface),
+          routingInstance: instanceOf(state, nextHop.interface),
+        };
+        tunnelEnds.set(nextHop.interface, end);
+      }
+      return { kind: 'tunnel', sa: sa.index, ...end };
+    }
+  }
+}
+
+function spiEntries(state: NodeState): SpiEntry[] {
+  const ends = new Map<string, { zone: number; routingInstance: number }>();
+  return [...state.tunnels.values()].flatMap(({ tunnel, inbound }) => {
+    const name = tunnel.bindInterface;
+    const end = ends.get(name) ?? { zone: zoneOf(state, name), routingInstance: instanceOf(state, name) };
+    ends.set(name, end);
+    return inbound.map(({ spi, index }) => ({ address: tunnel.localAddress.bytes, spi, sa: index, ...end }));
+  });
+}
+
+/** Names as in show: `name/number`; the number is the session's policy. */
+export const policyKey = ({ fromZone, toZone, name }: PolicyConfig) => `${fromZone} ${toZone} ${name}`;
+
+function policyEntries(state: NodeState, config: Config): NonNullable<TableParts['policies']> {
+  const { zones, policies } = state.numberings;
+  const entries = config.policies.flatMap((policy): PolicyEntry[] => {
+    const entry = {
+      fromZone: zones.of(policy.fromZone),
+      toZone: zones.of(policy.toZone),
+      sources: policy.sourceAddress.map(prefixBytes),
+      destinations: policy.destinationAddress.map(prefixBytes),
+      permit: policy.action === 'permit',
+      id: policies.of(policyKey(policy)),
+    };
+    if (policy.application.length === 0) return [{ ...entry, protocol: 0, portLow: 0, portHigh: 65_535 }];
+    return policy.application.map(({ protocol, destinationPort }) => {
+      const [portLow, portHigh] = destinationPort ?? [0, 65_535];
+      return { ...entry, protocol, portLow, portHigh };
+    });
+  });
+  return { defaultPermit: config.defaultPolicy === 'permit-all', policies: entries };
+}

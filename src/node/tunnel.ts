@@ -1,0 +1,74 @@
+/** A tunnel as the node sees it, whoever agrees on its keys: the configuration, an exchange, later IKE. */
+import type { Config, VpnConfig } from '../config/config.js';
+import type { Address } from '../model/address.js';
+import type { Prefix } from '../model/prefix.js';
+import type { Secret } from '../model/secret.js';
+
+export interface Tunnel {
+  readonly name: string;
+  /** the same for both directions and every rekey; its SAs belong to worker id modulo workers */
+  readonly id: number;
+  /** the peer's outer address, and ours */
+  readonly gateway: Address;
+  readonly localAddress: Address;
+  /** where outer packets are routed */
+  readonly routingInstance: string;
+  /** st0 unit: its zone and routing instance are those of the decrypted packets */
+  readonly bindInterface: string;
+  /** local: our side; remote: the peer's, which gets the ARI route */
+  readonly selectors: readonly { readonly local: Prefix; readonly remote: Prefix }[];
+  readonly antiReplayWindowSize: number | null;
+  readonly extendedSequenceNumber: boolean;
+  readonly dfBit: 'clear' | 'set' | 'copy';
+  readonly copyOuterDscp: boolean;
+  readonly outerDscp: number | null;
+  /** when routers hear of it: once it has keys, or (manual keys, which many gateways have) once a packet proved it here */
+  readonly announced: 'when-keyed' | 'when-proven';
+}
+
+export interface SaKey {
+  readonly spi: number;
+  /** AES key, then the 4-byte salt */
+  readonly key: Secret;
+}
+
+/** Keys for a tunnel; those that it had before go. */
+export interface TunnelKeys {
+  readonly tunnel: Tunnel;
+  readonly inbound: readonly SaKey[];
+  readonly outbound: SaKey;
+  /**
+   * 0…4095: this node's generation since the key was first used here, part of every IV (specs: node-id | epoch |
+   * counter). null: unknown, or no longer 12 bits, so nothing is sealed.
+   */
+  readonly epoch: number | null;
+}
+
+/** The tunnels of a configuration with manual keys. epoch: see TunnelKeys. */
+export function manualTunnels(config: Config, epoch: number | null): TunnelKeys[] {
+  return config.vpns.map((vpn, id) => ({
+    tunnel: tunnelOf(vpn, id),
+    inbound: vpn.manual.inbound,
+    outbound: vpn.manual.outbound,
+    epoch,
+  }));
+}
+
+function tunnelOf(vpn: VpnConfig, id: number): Tunnel {
+  const { gateway, localAddress, routingInstance } = vpn.manual;
+  return {
+    name: vpn.name,
+    id,
+    gateway,
+    localAddress,
+    routingInstance,
+    bindInterface: vpn.bindInterface,
+    selectors: vpn.trafficSelectors.map(({ localIp, remoteIp }) => ({ local: localIp, remote: remoteIp })),
+    antiReplayWindowSize: vpn.antiReplayWindowSize,
+    extendedSequenceNumber: vpn.extendedSequenceNumber,
+    dfBit: vpn.dfBit,
+    copyOuterDscp: vpn.copyOuterDscp,
+    outerDscp: vpn.outerDscp,
+    announced: 'when-proven',
+  };
+}
