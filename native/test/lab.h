@@ -1,5 +1,6 @@
 // A small network in virtual time for tests: nodes joined by memory wires, stepped on one thread.
 #pragma once
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,8 +38,8 @@ struct Build {
   std::vector<NextHop> next_hops;
   std::vector<SpiTable::Entry> spis;
 
-  void interface(uint16_t port, uint8_t mac, std::vector<Address> addresses, uint16_t mtu = 2000, uint16_t zone = 0,
-                 uint16_t vlan = 0) {
+  void interface(uint16_t port, uint8_t mac, std::vector<Address> addresses, uint16_t mtu = 2000,
+                 uint16_t zone = 0, uint16_t vlan = 0) {
     InterfaceTable::Interface entry{};
     entry.port = port;
     entry.vlan = vlan;
@@ -73,8 +74,7 @@ struct Build {
 };
 
 struct Lab {
-  explicit Lab(uint32_t workers = 1, uint32_t frames = 2048)
-      : plane({workers, frames, 64, 1024}) {}
+  explicit Lab(uint32_t workers = 1, uint32_t frames = 2048) : plane({workers, frames, 64, 1024}) {}
 
   Forwarder& forwarder(const std::string& name, ForwarderOptions options = {}) {
     options.neighbour_limit = std::min(options.neighbour_limit, 256u);
@@ -119,6 +119,19 @@ struct Lab {
   // Until nothing moves; what waits for neighbours is given its time.
   void settle() {
     for (uint32_t i = 0; i < 5000 && plane.frames_in_use() > 0; ++i) run(1);
+  }
+  void print_drops() {
+    static const char* const names[] = {
+#define COUNTER(name, unit, meaning) #name,
+#define DROP(name, words, meaning) #name,
+#include "../counters.def"
+    };
+    for (uint16_t n = 0; n < plane.nodes(); ++n) {
+      for (unsigned c = 0; c < kCounterCount; ++c) {
+        const uint64_t value = plane.node(n).total(static_cast<Counter>(c));
+        if (value > 0) std::printf("%s %s %lu\n", plane.node(n).name().c_str(), names[c], value);
+      }
+    }
   }
   uint64_t drops() const {
     uint64_t sum = 0;

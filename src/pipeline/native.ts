@@ -73,8 +73,12 @@ export interface FilterTerm {
 
 export type HashKey = 'source-ip' | 'destination-ip' | 'symmetric' | '5-tuple' | 'symmetric-5-tuple';
 
+export type HashFunction = 'xxh64' | 'siphash-1-3' | 'toeplitz';
+
 export interface GroupEntry {
   key: HashKey;
+  /** 'xxh64' when left out */
+  hash?: HashFunction;
   seed: bigint;
   /** member index per slot; 0xffff: none is up */
   slots: Uint16Array;
@@ -87,7 +91,9 @@ export type NextHop =
   | { kind: 'neighbour'; interface: number; address: Bytes }
   /** zone and routing instance: of the tunnel's interface (st0.x), where its answers arrive */
   | { kind: 'tunnel'; sa: number; zone: number; routingInstance: number }
-  | { kind: 'group'; group: number };
+  | { kind: 'group'; group: number }
+  /** what the source address leads to in that routing instance (one level): base stations that share a gateway */
+  | { kind: 'by-source'; routingInstance: number };
 
 export interface RouteEntry {
   routingInstance: number;
@@ -96,11 +102,11 @@ export interface RouteEntry {
   nextHop: NextHop;
 }
 
-/** Which key an address and SPI stand for: what the nonce witness of a forwarder with auditNonces goes by. */
+/** Which key an address and SPI stand for, on a node that audits: what its witness of nonces goes by. */
 export interface AuditEntry {
   address: Bytes;
   spi: number;
-  /** the key's number, below saLimit; SAs that share a key share it */
+  /** the key's number, below auditedKeys; SAs that share a key share it */
   key: number;
 }
 
@@ -129,6 +135,8 @@ export interface PolicyEntry {
 }
 
 export interface FlowEntry {
+  /** UDP 500 and 4500 to an own address are punted; false when left out */
+  puntIke?: boolean;
   sessions: boolean;
   synCheck: boolean;
   synCheckInTunnel: boolean;
@@ -148,8 +156,6 @@ export interface TableParts {
   audits?: AuditEntry[];
   policies?: { defaultPermit: boolean; policies: PolicyEntry[] };
   flow?: FlowEntry;
-  /** which key (a number below auditedKeys) an address and SPI stand for, on a node that audits */
-  audits?: { address: Bytes; spi: number; key: number }[];
 }
 
 export interface Neighbour {
@@ -212,13 +218,15 @@ export interface SaOptions {
     softKilobytes: bigint;
     hardKilobytes: bigint;
   };
-  /** UDP encapsulation (RFC 3948), null: none */
-  udp: { sourcePort: number; destinationPort: number } | null;
 }
 
 export interface InboundSaOptions extends SaOptions {
   /** 0: none; else a power of two from 64 to 8192 */
   replayWindow: number;
+  /** everything up to it counts as seen; 0n when left out */
+  highestSequence?: bigint;
+  /** the inner packet takes the outer one's DSCP; false when left out */
+  copyOuterDscp?: boolean;
 }
 
 export interface OutboundSaOptions extends SaOptions {
@@ -228,12 +236,42 @@ export interface OutboundSaOptions extends SaOptions {
   nodeId: number;
   /** 0…4095, specs of the nonce: node-id | epoch | counter */
   epoch: number;
+  /** of an SA that goes on in the epoch it was saved in; 0n when left out */
+  firstCounter?: bigint;
   nextSequence: bigint;
   dfBit: 'copy' | 'set' | 'clear';
   /** -1: copied from the inner packet */
   dscp: number;
+  /** of the path, bytes of IP packet */
   mtu: number;
+  /** UDP encapsulation (RFC 3948), null: none */
+  udp: { sourcePort: number; destinationPort: number } | null;
+  /** where outer packets are routed; 0 when left out */
+  routingInstance?: number;
+  /** of the sequence numbers, and of the IVs of an epoch; 90 when left out */
+  rekeyAtPercent?: number;
 }
+
+/** Why an SA wants a rekey, or passes no packet any more (the last three). */
+export type SaEvent =
+  | 'soft-seconds'
+  | 'soft-packets'
+  | 'soft-kilobytes'
+  | 'sequence-low'
+  | 'iv-low'
+  | 'hard-lifetime'
+  | 'sequence-cycled'
+  | 'iv-exhausted';
+
+export type SaDrop =
+  | 'replay'
+  | 'authFailed'
+  | 'selector'
+  | 'lifetime'
+  | 'malformed'
+  | 'seqCycled'
+  | 'ivExhausted'
+  | 'tooBig';
 
 export interface SaStatus {
   index: number;
@@ -244,10 +282,16 @@ export interface SaStatus {
   bytes: bigint;
   /** outbound: next; inbound: highest authenticated */
   sequence: bigint;
+  /** outbound: the counter of the next IV, 2⁴⁸ when none is left; inbound: null */
+  ivCounter: bigint | null;
   rekeyWanted: boolean;
   expired: boolean;
-  drops: { replay: bigint; authFailed: bigint; selector: bigint };
+  events: SaEvent[];
+  /** those that the direction has */
+  drops: Partial<Record<SaDrop, bigint>>;
 }
+
+export type HaState = 'active' | 'warm' | 'backup';
 
 export interface SessionWing {
   source: Bytes;
@@ -259,8 +303,8 @@ export interface SessionWing {
   zone: number;
   packets: bigint;
   bytes: bigint;
-  /** 'active' or 'warm' */
-  haState: 'active' | 'warm';
+  haState: HaState;
+  /** that the wing's packets come in by, and the other's leave by; -1: none */
   tunnel: number;
 }
 
@@ -268,6 +312,9 @@ export interface SessionStatus {
   id: bigint;
   worker: number;
   policy: number;
+  haState: HaState;
+  createdNs: bigint;
+  /** left, without another packet */
   timeoutSeconds: number;
   tcpState: string;
   in: SessionWing;
@@ -294,8 +341,10 @@ export interface NativePlane {
   portStatus(node: number, port: number): { open: boolean; fault: string; mac: Bytes | null; mtu: number };
 
   publish(node: number, parts: TableParts): void;
+  /** All or none, and their indices. */
   addInboundSas(node: number, sas: InboundSaOptions[]): number[];
   addOutboundSas(node: number, sas: OutboundSaOptions[]): number[];
+  /** All or none. Not while a published table names one; zeroised once no worker can see it (collect). */
   retireSas(node: number, direction: 'inbound' | 'outbound', indices: number[]): void;
   saStatus(node: number, direction: 'inbound' | 'outbound', indices: number[]): SaStatus[];
 
@@ -345,6 +394,31 @@ export interface ChashMember {
   weight: number;
 }
 
+export interface ChashOptions {
+  /** in any order */
+  members: ChashMember[];
+  /** names of members */
+  dead: string[];
+  /** 'xxh64' when left out */
+  hash?: HashFunction;
+  seed: bigint;
+  /** slots; 0: the next power of two ≥ 256 × members, at most 65,536 */
+  size: number;
+  /** how far a member may stand above its exact share at home, in 1/10,000 (100 is 1 %) */
+  slack: number;
+  /** sticky mode: names of the members of the table before, in the order that its numbers mean, and its home */
+  previous?: { members: string[]; home: Uint16Array };
+}
+
+/** Members are numbered as they were given; the digest does not depend on that. */
+export interface ChashTable {
+  /** member per slot; 0xffff everywhere when none is up */
+  slots: Uint16Array;
+  /** member per slot while all are alive; what sticky mode starts from */
+  home: Uint16Array;
+  digest: bigint;
+}
+
 export interface NativeAddon {
   createPlane(options: PlaneOptions): NativePlane;
   /** In a worker thread; pins the thread to a CPU when cpu ≥ 0. Throws when there is no such plane. */
@@ -362,14 +436,7 @@ export interface NativeAddon {
   /** Seals or opens buffers with a bare AES-GCM key (tests, benches); open returns null when the tag is wrong. */
   gcmSeal(key: Bytes, nonce: Bytes, aad: Bytes, plaintext: Bytes): Bytes;
   gcmOpen(key: Bytes, nonce: Bytes, aad: Bytes, ciphertextAndTag: Bytes): Bytes | null;
-  chashBuild(options: {
-    members: ChashMember[];
-    dead: string[];
-    seed: bigint;
-    size: number;
-    slack: number;
-    previous?: Uint16Array;
-  }): { slots: Uint16Array; digest: bigint };
+  chashBuild(options: ChashOptions): ChashTable;
 }
 
 const require = createRequire(import.meta.url);

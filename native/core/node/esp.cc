@@ -106,7 +106,7 @@ void Forwarder::Shard::seal_stage() {
     frame.length = static_cast<uint16_t>(items[i].outer_length);
     frame.l3 = 0;
     frame.version = items[i].sa->outer_version();
-    frame.protocol = protocol::kEsp;
+    frame.protocol = items[i].sa->is_udp ? protocol::kUdp : protocol::kEsp;
     frame.flags = items[i].dont_fragment ? kDontFragment : 0;
     frame.routing_instance = items[i].sa->routing_instance;
     originate(index);

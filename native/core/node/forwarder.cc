@@ -102,7 +102,7 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
         shard.open(frames[i]);
         break;
       case Stage::kSession:
-        shard.queue_session(frames[i], shard.next_hop(frame.routing_instance, shard.destination(frames[i])));
+        shard.queue_session(frames[i], shard.next_hop(frames[i], shard.destination(frames[i])));
         break;
       case Stage::kSeal:
         shard.queue_seal(frames[i]);

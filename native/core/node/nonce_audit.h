@@ -30,11 +30,11 @@ class NonceAuditor {
   NonceAuditor(NonceWitnesses& witnesses, uint32_t worker)
       : witnesses_(witnesses), worker_(worker), windows_(witnesses.limit) {}
 
-  // esp: at the ESP header, with the 8-byte IV behind it; keys: SpiTable whose `sa` is a key number.
-  void see(const SpiTable& keys, const Address& destination, const uint8_t* esp) {
+  // esp: `length` bytes from the ESP header on; keys: SpiTable whose `sa` is a key number.
+  void see(const SpiTable& keys, const Address& destination, const uint8_t* esp, uint32_t length) {
     ++audit_.seen;
     const SpiTable::Entry* entry = keys.find(destination, esp::spi(esp));
-    if (entry == nullptr || entry->sa >= witnesses_.limit) {
+    if (entry == nullptr || length < esp::kHeaderBytes + kIvBytes || entry->sa >= witnesses_.limit) {
       ++audit_.unproven;
       return;
     }
@@ -61,6 +61,8 @@ class NonceAuditor {
   const NonceAudit& audit() const { return audit_; }
 
  private:
+  static constexpr uint32_t kIvBytes = 8;  // RFC 4106 §3.1
+
   NonceWitnesses& witnesses_;
   const uint32_t worker_;
   NonceAudit audit_;

@@ -58,6 +58,9 @@ void Forwarder::Shard::accept(FrameIndex index) {
     if (frame.protocol == protocol::kIcmpv6) return local(index);
     return drop(index, DropReason::unsupported);
   }
+  if (node.options_.audited_keys > 0 && frame.protocol == protocol::kEsp) {
+    audit.see(*tables->audits, to, packet + frame.l4, frame.length - frame.l4);
+  }
   const int16_t filter = frame.version == 4 ? interface.filter_v4 : interface.filter_v6;
   if (filter >= 0) {
     for (const FilterTable::Term& term : tables->filters->filters[static_cast<size_t>(filter)].terms) {
@@ -72,10 +75,16 @@ void Forwarder::Shard::accept(FrameIndex index) {
   arrived.push(index);
 }
 
-NextHop Forwarder::Shard::next_hop(uint16_t routing_instance, const Address& to) const {
-  const uint32_t found = tables->routes->table.find(routing_instance, to);
-  if (found == RouteTable::kNone) return {NextHop::Kind::kNone, 0};
-  return tables->routes->next_hops[found];
+NextHop Forwarder::Shard::next_hop(FrameIndex index, const Address& to) const {
+  const Routes& routes = *tables->routes;
+  uint32_t found = routes.table.find(pool.frame(index).routing_instance, to);
+  if (found != RouteTable::kNone && routes.next_hops[found].kind == NextHop::Kind::kBySource) [[unlikely]] {
+    found = routes.table.find(static_cast<uint16_t>(routes.next_hops[found].index), source(index));
+  }
+  if (found == RouteTable::kNone || routes.next_hops[found].kind == NextHop::Kind::kBySource) {
+    return {NextHop::Kind::kNone, 0};
+  }
+  return routes.next_hops[found];
 }
 
 void Forwarder::Shard::route(const FrameIndex* frames, uint32_t count) {
@@ -85,7 +94,7 @@ void Forwarder::Shard::route(const FrameIndex* frames, uint32_t count) {
     tables->routes->table.prefetch(pool.frame(frames[i]).routing_instance, to[i]);
   }
   for (uint32_t i = 0; i < count; ++i) {
-    const NextHop next = next_hop(pool.frame(frames[i]).routing_instance, to[i]);
+    const NextHop next = next_hop(frames[i], to[i]);
     if (next.kind == NextHop::Kind::kLocal) {
       local(frames[i]);
     } else if (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to[i])) {

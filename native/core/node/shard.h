@@ -84,7 +84,7 @@ struct Forwarder::Shard {
   void release(uint32_t neighbour, uint64_t mac);
   void retry_pending();
 
-  NextHop next_hop(uint16_t routing_instance, const Address& destination) const;
+  NextHop next_hop(FrameIndex index, const Address& destination) const;
   uint32_t owner(FrameIndex index, const NextHop& next) const;
   Address own_address(const Frame& offender) const;  // to speak from; unspecified when there is none
   Address source(FrameIndex index) const;

@@ -86,6 +86,7 @@ struct NextHop {
     kNeighbour,  // neighbour `index`
     kTunnel,     // outbound SA `index`
     kGroup,      // group `index`
+    kBySource,   // what the source address leads to in routing instance `index` (one level)
     kDiscard,
   };
   Kind kind;

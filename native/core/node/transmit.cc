@@ -69,8 +69,7 @@ void Forwarder::Shard::send_on(FrameIndex index, const NextHop& next) {
 }
 
 void Forwarder::Shard::originate(FrameIndex index) {
-  const Frame& frame = pool.frame(index);
-  const NextHop next = next_hop(frame.routing_instance, destination(index));
+  const NextHop next = next_hop(index, destination(index));
   // Nothing that it sends comes back to itself: an answer to an own address would go round for ever.
   if (next.kind == NextHop::Kind::kLocal) return drop(index, DropReason::no_route);
   send_on(index, next);
