@@ -26,7 +26,7 @@ class TimerWheel {
     }
   }
 
-  // A deadline that has passed is due at once.
+  // A deadline that has passed is due at the first tick that take() has not done.
   void add(uint32_t node, uint64_t deadline) {
     if (deadline < now_) deadline = now_;
     const uint64_t differing = deadline ^ now_;
