@@ -320,7 +320,8 @@ export const counters: readonly CounterDefinition[] = [
     camelName: 'oversized',
     unit: 'packets',
     words: 'frame larger than a buffer',
-    meaning: "received larger than a frame holds: lower the MTU, or switch off the interface's receive offloads",
+    meaning:
+      "received larger than a frame holds: lower the MTU, or switch off the interface's receive offloads",
     isDrop: true,
   },
   {

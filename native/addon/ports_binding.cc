@@ -1,0 +1,139 @@
+// Nodes and their ports.
+#include <sys/random.h>
+
+#include <cstring>
+
+#include "node/plane.h"
+#include "plane_binding.h"
+#include "port/memory.h"
+
+namespace penstock::addon {
+namespace {
+
+constexpr int64_t kMostNodes = 4096;
+constexpr int64_t kMostFlows = 1 << 20;
+constexpr int64_t kMostSizes = 65536;
+// IP packets that a chunk holds behind headroom, offset and link header, with room for what a tunnel appends.
+constexpr int64_t kMostMtu = 3200;
+
+uint32_t power_of_two(const Arg& arg, int64_t low, int64_t high) {
+  const auto number = arg.integer<uint32_t>(low, high);
+  if ((number & (number - 1)) != 0) arg.range_error("a power of two expected, not " + std::to_string(number));
+  return number;
+}
+
+std::vector<Flow> read_flows(const Arg& flows) {
+  const uint32_t count = flows.items(kMostFlows);
+  std::vector<Flow> out(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const Arg flow = flows.at(i);
+    out[i].source = flow.get("source").address();
+    const Arg destination = flow.get("destination");
+    out[i].destination = destination.address();
+    if (out[i].source.is_v4() != out[i].destination.is_v4()) {
+      destination.range_error("an address of the source's family expected");
+    }
+    out[i].source_port = flow.get("sourcePort").integer<uint16_t>(0, 65535);
+    out[i].destination_port = flow.get("destinationPort").integer<uint16_t>(0, 65535);
+  }
+  return out;
+}
+
+HostOptions read_host(const Arg& options) {
+  HostOptions out;
+  out.server = options.get("server").boolean();
+  std::memcpy(out.mac, options.get("mac").bytes({6}).data, 6);
+  std::memcpy(out.gateway_mac, options.get("gatewayMac").bytes({6}).data, 6);
+  out.flows = read_flows(options.get("flows"));
+  bool v6 = false;
+  for (const Flow& flow : out.flows) v6 |= !flow.source.is_v4();
+  const Arg sizes = options.get("sizes");
+  const uint32_t count = sizes.items(kMostSizes);
+  if (count == 0) sizes.range_error("at least one length expected");
+  for (uint32_t i = 0; i < count; ++i) {
+    // IP and UDP headers, and the 16 bytes that name a packet
+    out.sizes.push_back(sizes.at(i).integer<uint16_t>(v6 ? 64 : 44, kMostMtu));
+  }
+  out.credit = options.get("credit").integer<uint32_t>(1, 1 << 20);
+  out.seed = options.get("seed").integer<uint64_t>(0, (1ll << 53) - 1);
+  return out;
+}
+
+}  // namespace
+
+Napi::Value PlaneBinding::add_forwarder(const Napi::CallbackInfo& info) {
+  HeldPlane& held = idle_plane("addForwarder");
+  const Arg options(info, 0, "addForwarder");
+  const std::string name = options.get("name").text();
+  ForwarderOptions limits;
+  limits.sessions.limit = options.get("sessionLimit").integer<uint32_t>(1, 10'000'000);
+  // Of the index's hash: nothing that can be seen depends on it.
+  if (getrandom(limits.sessions.secret, sizeof limits.sessions.secret, 0) != sizeof limits.sessions.secret) {
+    throw Napi::Error::New(Env(), "addForwarder: no random bytes");
+  }
+  limits.neighbour_limit = options.get("neighbourLimit").integer<uint32_t>(1, 1 << 20);
+  limits.sa_limit = options.get("saLimit").integer<uint32_t>(1, 1 << 20);
+  limits.statistics = options.get("statistics").integer<uint32_t>(1, 1 << 20);
+  limits.audited_keys = options.get("auditedKeys").integer<uint32_t>(0, 1 << 20);
+  if (held.nodes() >= kMostNodes) throw Napi::RangeError::New(Env(), "addForwarder: the plane is full");
+  auto node = std::make_unique<Forwarder>(name, held.workers(), limits);
+  known_.push_back({node.get(), nullptr, limits});
+  return Napi::Number::New(info.Env(), held.add_node(std::move(node)));
+}
+
+Napi::Value PlaneBinding::add_host(const Napi::CallbackInfo& info) {
+  HeldPlane& held = idle_plane("addHost");
+  const Arg options(info, 0, "addHost");
+  const std::string name = options.get("name").text();
+  HostOptions host = read_host(options);
+  if (held.nodes() >= kMostNodes) throw Napi::RangeError::New(Env(), "addHost: the plane is full");
+  auto node = std::make_unique<Host>(name, held.workers(), std::move(host));
+  known_.push_back({nullptr, node.get(), {}});
+  return Napi::Number::New(info.Env(), held.add_node(std::move(node)));
+}
+
+Napi::Value PlaneBinding::add_wire(const Napi::CallbackInfo& info) {
+  HeldPlane& held = idle_plane("addWire");
+  Node& a = node(Arg(info, 0, "addWire.nodeA"));
+  Node& b = node(Arg(info, 1, "addWire.nodeB"));
+  const uint32_t capacity = power_of_two(Arg(info, 2, "addWire.capacity"), 2, 1 << 20);
+  const auto wire = std::make_shared<MemoryWire>(capacity, held.workers());
+  const auto end = [&](uint32_t side) {
+    std::vector<std::unique_ptr<Port>> ports;
+    for (uint32_t w = 0; w < held.workers(); ++w) ports.push_back(MemoryWire::end(wire, side, w));
+    return ports;
+  };
+  Napi::Array indices = Napi::Array::New(info.Env(), 2);
+  indices[0u] = Napi::Number::New(info.Env(), a.add_port(end(0)));
+  indices[1u] = Napi::Number::New(info.Env(), b.add_port(end(1)));
+  return indices;
+}
+
+Napi::Value PlaneBinding::port_status(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Node& target = node(Arg(info, 0, "portStatus.node"));
+  const uint16_t index = port_index(Arg(info, 1, "portStatus.port"), target);
+  bool open = true;
+  std::string fault;
+  for (uint32_t w = 0; w < plane().workers(); ++w) {
+    const Port& port = target.port(index, w);
+    open &= port.open();
+    if (fault.empty()) fault = port.fault();
+  }
+  Napi::Object out = Napi::Object::New(env);
+  out["open"] = Napi::Boolean::New(env, open);
+  out["fault"] = Napi::String::New(env, fault);
+  return out;
+}
+
+void PlaneBinding::set_node_running(const Napi::CallbackInfo& info) {
+  Node& target = node(Arg(info, 0, "setNodeRunning.node"));
+  target.set_running(Arg(info, 1, "setNodeRunning.running").boolean());
+}
+
+void PlaneBinding::set_sending(const Napi::CallbackInfo& info) {
+  Host& target = host(Arg(info, 0, "setSending.node"));
+  target.set_sending(Arg(info, 1, "setSending.sending").boolean());
+}
+
+}  // namespace penstock::addon
