@@ -1,0 +1,87 @@
+// An interface of the kernel as a port: a raw socket with a ring for each direction and worker. af_packet.cc
+// opens with the path of a packet.
+//
+// The interface should have no address of its own: the kernel sees what arrives too, and would answer it.
+// Receive offloads may stay on: checksums that the sender left to its card are completed, TCP and UDP packets
+// of up to 64 KiB are cut. What is larger than a frame otherwise is dropped as oversized: `ethtool -K IF gro
+// off lro off` and an MTU of at most 3,300 prevent that.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gso.h"
+#include "packet_socket.h"
+#include "port.h"
+
+namespace penstock {
+
+struct AfPacketOptions {
+  std::string interface;
+  uint32_t workers = 1;
+  bool promiscuous = false;       // for addresses that are not the interface's own
+  uint32_t receive_slots = 2048;  // powers of two
+  uint32_t transmit_slots = 1024;
+};
+
+class AfPacketPort;
+
+// One port for each worker, or an error: no such interface (ENODEV), down (ENETDOWN), not Ethernet, no
+// privilege (EPERM: the text says how to get it), no memory.
+struct AfPacketPorts {
+  std::vector<std::unique_ptr<AfPacketPort>> ports;
+  SocketError error;
+};
+
+class AfPacketPort final : public Port {
+ public:
+  // Workers share what arrives by a hash of the flow (PACKET_FANOUT_HASH), the same in both directions.
+  static AfPacketPorts open(const AfPacketOptions& options);
+
+  uint32_t receive(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) override;
+  uint32_t transmit(FrameCache& cache, const FrameIndex* frames, uint32_t count) override;
+  int descriptor() const override { return receive_.descriptor(); }
+  bool open() const override { return state_.load(std::memory_order_acquire) == State::kOpen; }
+  std::string fault() const override;
+
+  // Any thread. Of the interface when last looked at, ten times a second while it is received from.
+  uint32_t mtu() const { return mtu_.load(std::memory_order_relaxed); }
+  void mac(uint8_t* to) const;
+
+ private:
+  enum class State : uint8_t { kOpen, kDown, kGone, kFailed };
+  enum class Taken : uint8_t { kFrame, kNothing, kSegments };
+
+  explicit AfPacketPort(const AfPacketOptions& options) : options_(options) {}
+  bool open_sockets(const InterfaceState& interface, SocketError& error);
+  void adopt(const InterfaceState& interface);
+  void watch(uint64_t now);
+  void read_statistics();
+  Taken take(FrameCache& cache, FrameIndex index);
+  Taken take_large(const uint8_t* packet, uint32_t there, uint32_t whole, bool queued, const uint16_t* tag);
+  uint32_t take_segments(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count);
+  void skip_queued();
+  void discard_received();
+  void kick();
+
+  const AfPacketOptions options_;
+  PacketSocket receive_;
+  PacketSocket transmit_;
+  uint32_t receive_at_ = 0;
+  uint32_t transmit_at_ = 0;
+  bool unsent_ = false;  // slots wait for the kernel to be asked again
+  uint64_t next_watch_ = 0;
+  uint32_t watches_ = 0;
+  int index_ = 0;
+  uint16_t fanout_ = 0;
+  std::vector<uint8_t> large_;  // a packet that is being cut
+  Segmenter segmenter_;
+
+  std::atomic<State> state_{State::kOpen};
+  std::atomic<int> error_number_{0};
+  std::atomic<uint32_t> mtu_{0};
+  std::atomic<uint64_t> mac_{0};
+};
+
+}  // namespace penstock
