@@ -106,7 +106,7 @@ export interface AriExportConfig {
 export interface FilterConfig {
   readonly name: string;
   readonly family: Family;
-  /** the first that matches decides; what none matches is discarded, as in the reference */
+  /** the first that matches decides; the last matches everything (implicit-discard, where the file has none such) */
   readonly terms: readonly FilterTermConfig[];
 }
 

@@ -19,15 +19,26 @@ export function compileFilters(context: Context): FilterConfig[] {
     for (const [name, filter] of Object.entries(context.document.firewall?.family[family]?.filter ?? {})) {
       const path = ['firewall', 'family', family, 'filter', name, 'term'];
       checkNames(context, path, 'term', filter.term);
-      filters.push({
-        name,
-        family,
-        terms: filter.term.map((term, i) => compileTerm(context, [...path, i], term)),
-      });
+      const terms = filter.term.map((term, i) => compileTerm(context, [...path, i], term));
+      filters.push({ name, family, terms: matchesAll(terms.at(-1)!) ? terms : [...terms, discardRest] });
     }
   }
   return filters;
 }
+
+function matchesAll({ sourceAddress, destinationAddress, protocol }: FilterTermConfig): boolean {
+  return sourceAddress.length + destinationAddress.length + protocol.length === 0;
+}
+
+/** How every filter of the reference ends. */
+const discardRest: FilterTermConfig = {
+  name: 'implicit-discard',
+  sourceAddress: [],
+  destinationAddress: [],
+  protocol: [],
+  action: { kind: 'discard' },
+  count: null,
+};
 
 /** Entries of one list have names of their own. */
 export function checkNames(
