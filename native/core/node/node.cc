@@ -12,6 +12,7 @@ Node::Node(std::string name, uint32_t workers) : name_(std::move(name)), counter
 }
 
 uint16_t Node::add_port(std::vector<std::unique_ptr<Port>> per_worker) {
+  for (size_t w = 0; w < per_worker.size(); ++w) per_worker[w]->count_into(&counters_[w]);
   ports_.push_back(std::move(per_worker));
   port_added();
   return static_cast<uint16_t>(ports_.size() - 1);
