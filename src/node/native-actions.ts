@@ -85,7 +85,6 @@ function commonOptions(tunnel: Tunnel, workers: number) {
     anchor: anchorOf(tunnel.id, workers),
     tunnel: tunnel.id,
     lifetime: noLifetime,
-    udp: null,
   };
 }
 
@@ -96,7 +95,7 @@ function inboundOptions(
   { tunnel, spi }: InboundSaRequest,
   key: Uint8Array,
   workers: number,
-): InboundSaOptions & { copyOuterDscp: boolean } {
+): InboundSaOptions {
   const { antiReplayWindowSize, copyOuterDscp } = tunnel;
   return {
     ...commonOptions(tunnel, workers),
@@ -112,7 +111,7 @@ function outboundOptions(
   key: Uint8Array,
   workers: number,
   nodeId: number,
-): OutboundSaOptions & { routingInstance: number } {
+): OutboundSaOptions {
   return {
     ...commonOptions(tunnel, workers),
     spi,
@@ -125,6 +124,7 @@ function outboundOptions(
     dfBit: tunnel.dfBit,
     dscp: tunnel.outerDscp ?? -1,
     mtu,
+    udp: null,
     routingInstance,
   };
 }

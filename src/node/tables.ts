@@ -169,6 +169,11 @@ function nextHopOf(
       const { interface: name, address } = adjacency!;
       return { kind: 'neighbour', interface: state.numberings.interfaces.of(name), address: address.bytes };
     }
+    case 'by-source':
+      return {
+        kind: 'by-source',
+        routingInstance: state.numberings.routingInstances.of(nextHop.routingInstance),
+      };
     case 'group': {
       const group = numberOfGroup.get(nextHop.group);
       return group === undefined ? null : { kind: 'group', group };

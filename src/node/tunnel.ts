@@ -22,6 +22,11 @@ export interface Tunnel {
   readonly dfBit: 'clear' | 'set' | 'copy';
   readonly copyOuterDscp: boolean;
   readonly outerDscp: number | null;
+  /**
+   * null: an ARI route leads to it, by the remote prefix. Else it is one of many to the same place, and the routing
+   * instance in which the source address decides.
+   */
+  readonly bySource: string | null;
   /** when routers hear of it: once it has keys, or (manual keys, which many gateways have) once a packet proved it here */
   readonly announced: 'when-keyed' | 'when-proven';
 }
@@ -69,6 +74,7 @@ function tunnelOf(vpn: VpnConfig, id: number): Tunnel {
     dfBit: vpn.dfBit,
     copyOuterDscp: vpn.copyOuterDscp,
     outerDscp: vpn.outerDscp,
+    bySource: null,
     announced: 'when-proven',
   };
 }

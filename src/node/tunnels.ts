@@ -1,5 +1,6 @@
 /** Tunnels: their SAs, their routes, and who is told of these. */
-import { type Announcement, tunnelRoute } from '../routing/ari.js';
+import { type Announcement, tunnelRoute, tunnelRoutesBySource } from '../routing/ari.js';
+import type { Route } from '../routing/route.js';
 import { adjacencies, changeRoutes } from '../routing/table.js';
 import type { AddedSa, NodeAction, OutboundSaRequest, PrefixOfInstance } from './event.js';
 import { groupBy } from './group-by.js';
@@ -81,7 +82,7 @@ export function sasAdded(
   const outboundOf = new Map(outbound.map((sa) => [sa.tunnel, sa]));
   const tunnels = new Map(state.tunnels);
   const retiring = { inbound: [...state.retiring.inbound], outbound: [...state.retiring.outbound] };
-  const routes = [];
+  const routes: Route[] = [];
   const keyed: string[] = [];
   for (const { tunnel } of keys) {
     const before = tunnels.get(tunnel.name);
@@ -97,8 +98,13 @@ export function sasAdded(
     });
     if (tunnel.announced === 'when-keyed' && sa !== null) keyed.push(tunnel.name);
     const instance = instanceNameOf(state, tunnel.bindInterface);
-    for (const { remote } of tunnel.selectors) {
-      routes.push(tunnelRoute(tunnel.name, tunnel.bindInterface, instance, remote, nowMs));
+    for (const selector of tunnel.selectors) {
+      const { name, bindInterface, bySource } = tunnel;
+      routes.push(
+        ...(bySource === null
+          ? [tunnelRoute(name, bindInterface, instance, selector.remote, nowMs)]
+          : tunnelRoutesBySource(name, bindInterface, instance, bySource, selector, nowMs)),
+      );
     }
   }
   const next = withDirty(

@@ -35,6 +35,25 @@ export function tunnelRoute(
   return { routingInstance, prefix, protocol: 'ari-ts', origin: tunnel, nextHop, sinceMs: nowMs };
 }
 
+/**
+ * The routes of a tunnel among many to the same place: in the instance `sources` what comes from `local` goes into
+ * it, and packets to `remote` are looked up there by their source.
+ */
+export function tunnelRoutesBySource(
+  tunnel: string,
+  interfaceName: string,
+  routingInstance: string,
+  sources: string,
+  { local, remote }: { readonly local: Prefix; readonly remote: Prefix },
+  nowMs: number,
+): Route[] {
+  const nextHop = { kind: 'by-source', routingInstance: sources } as const;
+  return [
+    tunnelRoute(tunnel, interfaceName, sources, local, nowMs),
+    { routingInstance, prefix: remote, protocol: 'ari-ts', origin: sources, nextHop, sinceMs: nowMs },
+  ];
+}
+
 /** On the router: takes announcements of a gateway. */
 export function announce(
   table: RouteTable,

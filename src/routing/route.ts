@@ -22,6 +22,8 @@ export type RouteNextHop =
   | { readonly kind: 'tunnel'; readonly tunnel: string; readonly interface: string }
   /** a virtual service: its group's members share what comes */
   | { readonly kind: 'group'; readonly group: string }
+  /** what the source address leads to in that routing instance */
+  | { readonly kind: 'by-source'; readonly routingInstance: string }
   | { readonly kind: 'discard' };
 
 export interface Route {
