@@ -47,6 +47,8 @@ Napi::Function PlaneBinding::define(Napi::Env env) {
                          InstanceMethod<&Self::add_forwarder>("addForwarder"),
                          InstanceMethod<&Self::add_host>("addHost"),
                          InstanceMethod<&Self::add_wire>("addWire"),
+                         InstanceMethod<&Self::add_packet_socket>("addPacketSocket"),
+                         InstanceMethod<&Self::add_capture>("addCapture"),
                          InstanceMethod<&Self::port_status>("portStatus"),
                          InstanceMethod<&Self::publish>("publish"),
                          InstanceMethod<&Self::add_inbound_sas>("addInboundSas"),

@@ -5,6 +5,8 @@
 
 #include "node/plane.h"
 #include "plane_binding.h"
+#include "port/af_packet.h"
+#include "port/capture.h"
 #include "port/memory.h"
 
 namespace penstock::addon {
@@ -15,6 +17,8 @@ constexpr int64_t kMostFlows = 1 << 20;
 constexpr int64_t kMostSizes = 65536;
 // IP packets that a chunk holds behind headroom, offset and link header, with room for what a tunnel appends.
 constexpr int64_t kMostMtu = 3200;
+constexpr size_t kLongestPath = 4095;
+constexpr size_t kLongestInterfaceName = 15;  // IFNAMSIZ less its NUL
 
 uint32_t power_of_two(const Arg& arg, int64_t low, int64_t high) {
   const auto number = arg.integer<uint32_t>(low, high);
@@ -56,6 +60,26 @@ HostOptions read_host(const Arg& options) {
   }
   out.credit = options.get("credit").integer<uint32_t>(1, 1 << 20);
   out.seed = options.get("seed").integer<uint64_t>(0, (1ll << 53) - 1);
+  return out;
+}
+
+CapturePortOptions read_capture(const Arg& files) {
+  CapturePortOptions out;
+  const Arg read = files.get("read");
+  if (!read.missing()) out.read = read.text(kLongestPath);
+  const Arg write = files.get("write");
+  if (!write.missing()) out.write = write.text(kLongestPath);
+  if (out.read.empty() && out.write.empty()) files.range_error("read, write or both expected");
+  const Arg paced = files.get("paced");
+  if (!paced.missing()) out.paced = paced.boolean();
+  const Arg link = files.get("link");
+  if (!link.missing()) {
+    out.has_link_header = true;
+    std::memcpy(out.destination, link.get("destination").bytes({6}).data, 6);
+    std::memcpy(out.source, link.get("source").bytes({6}).data, 6);
+  }
+  const Arg epoch = files.get("epochNs");
+  if (!epoch.missing()) out.epoch = epoch.big();
   return out;
 }
 
@@ -109,6 +133,43 @@ Napi::Value PlaneBinding::add_wire(const Napi::CallbackInfo& info) {
   return indices;
 }
 
+Napi::Value PlaneBinding::add_packet_socket(const Napi::CallbackInfo& info) {
+  HeldPlane& held = idle_plane("addPacketSocket");
+  Node& target = node(Arg(info, 0, "addPacketSocket.node"));
+  AfPacketOptions options;
+  options.interface = Arg(info, 1, "addPacketSocket.interfaceName").text(kLongestInterfaceName);
+  options.workers = held.workers();
+  const Arg promiscuous(info, 2, "addPacketSocket.promiscuous");
+  options.promiscuous = !promiscuous.missing() && promiscuous.boolean();
+  AfPacketPorts opened = AfPacketPort::open(options);
+  if (opened.ports.empty()) {
+    const char* code = strerrorname_np(opened.error.number);
+    throw_coded(info.Env(), opened.error.text, code != nullptr ? code : "EIO");
+  }
+  std::vector<std::unique_ptr<Port>> ports;
+  for (auto& port : opened.ports) ports.push_back(std::move(port));
+  return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
+}
+
+Napi::Value PlaneBinding::add_capture(const Napi::CallbackInfo& info) {
+  HeldPlane& held = idle_plane("addCapture");
+  Node& target = node(Arg(info, 0, "addCapture.node"));
+  const Arg files(info, 1, "addCapture");
+  const CapturePortOptions options = read_capture(files);
+  if (!options.write.empty() && held.workers() > 1) {
+    files.get("write").range_error("one worker writes a capture, and the plane has " +
+                                   std::to_string(held.workers()));
+  }
+  std::vector<std::unique_ptr<Port>> ports;
+  for (uint32_t w = 0; w < held.workers(); ++w) {
+    std::string error;
+    // One worker reads it; what the others send is freed, as what that one sends is.
+    ports.push_back(CapturePort::open(w == 0 ? options : CapturePortOptions{}, error));
+    if (ports.back() == nullptr) throw_coded(info.Env(), error, "ECAPTURE");
+  }
+  return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
+}
+
 Napi::Value PlaneBinding::port_status(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Node& target = node(Arg(info, 0, "portStatus.node"));
@@ -123,6 +184,17 @@ Napi::Value PlaneBinding::port_status(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(env);
   out["open"] = Napi::Boolean::New(env, open);
   out["fault"] = Napi::String::New(env, fault);
+  out["atEnd"] = env.Null();
+  out["mac"] = env.Null();
+  out["mtu"] = env.Null();
+  if (const auto* kernel = dynamic_cast<const AfPacketPort*>(&target.port(index, 0))) {
+    uint8_t mac[6];
+    kernel->mac(mac);
+    out["mac"] = copy_bytes(env, mac, 6);
+    out["mtu"] = Napi::Number::New(env, kernel->mtu());
+  } else if (const auto* capture = dynamic_cast<const CapturePort*>(&target.port(index, 0))) {
+    out["atEnd"] = Napi::Boolean::New(env, capture->at_end());
+  }
   return out;
 }
 

@@ -327,6 +327,29 @@ export interface SessionPage {
   cursor: bigint | null;
 }
 
+export interface CaptureFiles {
+  read?: string;
+  write?: string;
+  /** packets come as far apart as they were captured; otherwise as fast as they are taken */
+  paced?: boolean;
+  /** MAC addresses put before packets of a capture of bare IP */
+  link?: { destination: Bytes; source: Bytes };
+  /** since 1970 at the loop's time 0, for the time stamps written; 0n when left out */
+  epochNs?: bigint;
+}
+
+export interface PortStatus {
+  /** false: the interface is gone or down, the wire was shut, the file is broken */
+  open: boolean;
+  /** why not open, empty while it is */
+  fault: string;
+  /** of an interface of the kernel; null: a wire or capture */
+  mac: Bytes | null;
+  mtu: number | null;
+  /** of a capture: all that it holds was received */
+  atEnd: boolean | null;
+}
+
 /** A plane as the control thread sees it. Errors of arguments are thrown as TypeError or RangeError naming the field. */
 export interface NativePlane {
   readonly id: number;
@@ -334,11 +357,14 @@ export interface NativePlane {
   addHost(options: HostOptions): number;
   /** A memory wire between two nodes: their port indices. capacity: frames a direction and worker, a power of two. */
   addWire(nodeA: number, nodeB: number, capacity: number): [number, number];
-  /** An AF_PACKET port. Throws an error with code 'EPERM', 'ENODEV', … and a message that says the mend. */
-  addPacketSocket(node: number, interfaceName: string): number;
-  /** A capture read as input and/or written as output. */
-  addCapture(node: number, files: { read?: string; write?: string; paced?: boolean }): number;
-  portStatus(node: number, port: number): { open: boolean; fault: string; mac: Bytes | null; mtu: number };
+  /**
+   * An interface of the kernel. promiscuous: for MAC addresses that are not the interface's own. Throws an error with
+   * code 'EPERM', 'ENODEV', … and a message that says the mend.
+   */
+  addPacketSocket(node: number, interfaceName: string, promiscuous?: boolean): number;
+  /** A capture read as input and/or written as output (by one worker). Error with code 'ECAPTURE'. */
+  addCapture(node: number, files: CaptureFiles): number;
+  portStatus(node: number, port: number): PortStatus;
 
   publish(node: number, parts: TableParts): void;
   /** All or none, and their indices. */
