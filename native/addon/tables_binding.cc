@@ -57,11 +57,12 @@ uint8_t prefix_length(const Arg& length, const Address& address) {
 }
 
 std::vector<FilterTable::Prefix> prefixes(const Arg& list) {
-  std::vector<FilterTable::Prefix> out(list.items(kMostPrefixes));
-  for (uint32_t i = 0; i < out.size(); ++i) {
+  std::vector<FilterTable::Prefix> out;
+  const uint32_t count = list.items(kMostPrefixes);
+  for (uint32_t i = 0; i < count; ++i) {
     const Arg prefix = list.at(i);
-    out[i].address = prefix.get("address").address();
-    out[i].length = prefix_length(prefix.get("length"), out[i].address);
+    const Address address = prefix.get("address").address();
+    out.emplace_back(address, prefix_length(prefix.get("length"), address));
   }
   return out;
 }

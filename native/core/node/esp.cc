@@ -7,43 +7,64 @@
 
 namespace penstock {
 
-// A packet to an own address, ESP or ESP in UDP: finds its SA and the SA's worker.
+namespace {
+
+uint32_t esp_offset(const Frame& frame) {
+  return frame.l4 + (frame.protocol == protocol::kUdp ? udp::kHeaderBytes : 0);
+}
+
+}  // namespace
+
+// A packet to an own address, ESP or ESP in UDP.
 void Forwarder::Shard::open(FrameIndex index) {
-  Frame& frame = pool.frame(index);
+  const Frame& frame = pool.frame(index);
   // Fragments of ESP are reassembled before they are opened (RFC 4303 §3.4.1), which no stage does yet.
   if (frame.flags & (kFirstFragment | kLaterFragment)) return drop(index, DropReason::fragment);
-  const uint8_t* esp = data(index) + frame.l4 + (frame.protocol == protocol::kUdp ? udp::kHeaderBytes : 0);
-  const SpiTable::Entry* entry = tables->spis->find(destination(index), esp::spi(esp));
-  if (entry == nullptr) return drop(index, DropReason::no_sa);
-  const uint32_t anchor = node.inbound_[entry->sa].anchor;
-  if (anchor != worker) return hand_over(index, anchor, Stage::kParse);
-  frame.tunnel_in = entry->sa;
-  frame.zone = entry->zone;
-  frame.routing_instance = entry->routing_instance;
+  tables->spis->prefetch(destination(index), esp::spi(data(index) + esp_offset(frame)));
   opening.push(index);
   if (opening.full()) open_stage();
 }
 
-void Forwarder::Shard::open_stage() {
-  const uint32_t count = opening.count;
-  opening.count = 0;
-  OpenItem items[kBurst];
-  for (uint32_t i = 0; i < count; ++i) {
+// Finds each packet's SA; what belongs to another worker starts again there. Returns how many stay.
+uint32_t Forwarder::Shard::find_sas(OpenItem* items, FrameIndex* frames) {
+  uint32_t own = 0;
+  for (uint32_t i = 0; i < opening.count; ++i) {
     const FrameIndex index = opening.frames[i];
-    const Frame& frame = pool.frame(index);
-    const uint32_t esp = frame.l4 + (frame.protocol == protocol::kUdp ? udp::kHeaderBytes : 0);
+    Frame& frame = pool.frame(index);
+    uint8_t* esp = data(index) + esp_offset(frame);
+    const SpiTable::Entry* entry = tables->spis->find(destination(index), esp::spi(esp));
+    if (entry == nullptr) {
+      drop(index, DropReason::no_sa);
+      continue;
+    }
+    if (entry->anchor != worker) {
+      hand_over(index, entry->anchor, Stage::kParse);
+      continue;
+    }
     const uint8_t* ip = data(index) + frame.l3;
-    items[i].sa = &node.inbound_[frame.tunnel_in];
-    items[i].esp = data(index) + esp;
-    items[i].length = static_cast<uint32_t>(frame.length) - esp;
-    items[i].outer_tos = frame.version == 4 ? ipv4::tos(ip) : ipv6::traffic_class(ip);
+    frame.tunnel_in = entry->sa;
+    frame.zone = entry->zone;
+    frame.routing_instance = entry->routing_instance;
+    items[own].sa = &node.inbound_[entry->sa];
+    items[own].esp = esp;
+    items[own].length = static_cast<uint32_t>(frame.length) - esp_offset(frame);
+    items[own].outer_tos = frame.version == 4 ? ipv4::tos(ip) : ipv6::traffic_class(ip);
+    frames[own++] = index;
   }
+  opening.count = 0;
+  return own;
+}
+
+void Forwarder::Shard::open_stage() {
+  OpenItem items[kBurst];
+  FrameIndex frames[kBurst];
+  const uint32_t count = find_sas(items, frames);
   esp_open(items, count, now);
   FrameIndex opened[kBurst];
   uint32_t good = 0;
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    const FrameIndex index = opening.frames[i];
+    const FrameIndex index = frames[i];
     if (items[i].drop != DropReason::kNone) {
       drop(index, items[i].drop);
       continue;

@@ -127,13 +127,23 @@ void Forwarder::publish(Tables parts) {
   if (parts.filters) next->filters = std::move(parts.filters);
   if (parts.groups) next->groups = std::move(parts.groups);
   if (parts.routes) next->routes = std::move(parts.routes);
-  if (parts.spis) next->spis = std::move(parts.spis);
+  if (parts.spis) next->spis = parts.spis;
   if (parts.policies) next->policies = std::move(parts.policies);
   if (parts.audits) next->audits = std::move(parts.audits);
   if (parts.flow) next->flow = std::move(parts.flow);
   check(*next);
+  if (parts.spis) next->spis = with_anchors(*parts.spis);
   std::unique_ptr<const Tables> old(current_.exchange(next.release()));
   retired_.push_back({std::move(old), plane_->next_version()});
+}
+
+// A packet learns its SA's worker without touching the SA.
+std::shared_ptr<const SpiTable> Forwarder::with_anchors(const SpiTable& spis) const {
+  auto table = std::make_shared<SpiTable>(spis);
+  for (SpiTable::Entry& entry : table->entries) {
+    if (entry.spi != 0) entry.anchor = inbound_[entry.sa].anchor;
+  }
+  return table;
 }
 
 // Every index in the tables names something, so that no stage has to ask.

@@ -70,6 +70,7 @@ class Forwarder : public Node {
   void attached() override;
   void port_added() override;
   void check(const Tables& tables) const;
+  std::shared_ptr<const SpiTable> with_anchors(const SpiTable& spis) const;
   template <typename Sa, typename Options>
   uint32_t add_sa(Slab<Sa>& slab, const Options& options, std::string& error);
 

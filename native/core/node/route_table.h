@@ -11,11 +11,6 @@ namespace penstock {
 
 // The mask of a prefix length, in the byte order of Address.
 Address prefix_mask(unsigned length);
-inline bool matches(const Address& ip, const Address& prefix, unsigned length) {
-  const Address mask = prefix_mask(length);
-  return ((ip.high ^ prefix.high) & mask.high) == 0 && ((ip.low ^ prefix.low) & mask.low) == 0;
-}
-
 inline uint64_t mix(uint64_t a, uint64_t b) {
   const unsigned __int128 product =
       static_cast<unsigned __int128>(a ^ 0x9e3779b97f4a7c15ull) * (b ^ 0xd6e8feb86659fd93ull);

@@ -65,6 +65,7 @@ struct Forwarder::Shard {
 
   // esp.cc
   void open(FrameIndex index);
+  uint32_t find_sas(OpenItem* items, FrameIndex* frames);
   void open_stage();
   void queue_seal(FrameIndex index);
   void seal_stage();
@@ -77,6 +78,7 @@ struct Forwarder::Shard {
   void refuse(FrameIndex index, DropReason reason, icmp_error::Kind error, uint32_t mtu = 0);
   void to_neighbour(FrameIndex index, uint32_t neighbour);
   void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);
+  uint64_t group_hash(FrameIndex index, const GroupTable::Group& group) const;
   void to_group(FrameIndex index, const GroupTable::Group& group);
   void fragment(FrameIndex index, uint16_t interface, uint64_t mac);
   void flush(uint16_t port);

@@ -45,7 +45,7 @@ bool FilterTable::Term::holds(const Address& source, const Address& destination,
   const auto any_of = [](const std::vector<Prefix>& prefixes, const Address& address) {
     if (prefixes.empty()) return true;
     for (const Prefix& prefix : prefixes) {
-      if (matches(address, prefix.address, prefix.length)) return true;
+      if (prefix.holds(address)) return true;
     }
     return false;
   };

@@ -45,7 +45,16 @@ struct FilterTable {
   enum class Action : uint8_t { kAccept, kDiscard, kRoutingInstance };
   struct Prefix {
     Address address;
-    uint8_t length;  // of 128: IPv4 prefixes are stored mapped, 96 longer
+    Address mask;
+
+    // length: of 128; IPv4 prefixes are stored mapped, 96 longer
+    Prefix(const Address& prefix, unsigned length) : address(prefix), mask(prefix_mask(length)) {
+      address.high &= mask.high;
+      address.low &= mask.low;
+    }
+    bool holds(const Address& other) const {
+      return (((other.high & mask.high) ^ address.high) | ((other.low & mask.low) ^ address.low)) == 0;
+    }
   };
   struct Term {
     std::vector<Prefix> sources;       // empty: any
@@ -109,6 +118,7 @@ struct SpiTable {
     uint32_t sa;
     uint16_t zone;  // of the tunnel's interface: decrypted packets belong there
     uint16_t routing_instance;
+    uint32_t anchor = 0;  // the SA's worker: filled in by Forwarder::publish
   };
   std::vector<Entry> entries;  // open addressing, a power of two, at most half full
 

@@ -100,10 +100,15 @@ void Forwarder::Shard::refuse(FrameIndex index, DropReason reason, icmp_error::K
   drop(index, reason);
 }
 
-void Forwarder::Shard::to_group(FrameIndex index, const GroupTable::Group& group) {
+uint64_t Forwarder::Shard::group_hash(FrameIndex index, const GroupTable::Group& group) const {
   const Frame& frame = pool.frame(index);
   const uint8_t* ip = data(index) + frame.l3;
   const bool v4 = frame.version == 4;
+  const FlowHasher& hasher = group.table->hasher();
+  if (group.key == HashKey::kSourceIp && hasher.function() == HashFunction::kXxh64) {
+    return v4 ? chash::xxh64_of4(ipv4::source(ip), hasher.seed())
+              : chash::xxh64_of16(ipv6::source(ip), hasher.seed());
+  }
   const FlowFields fields = {v4 ? ipv4::source(ip) : ipv6::source(ip),
                              v4 ? ipv4::destination(ip) : ipv6::destination(ip),
                              static_cast<uint8_t>(v4 ? 4 : 16),
@@ -113,9 +118,13 @@ void Forwarder::Shard::to_group(FrameIndex index, const GroupTable::Group& group
                              frame.source_port,
                              frame.destination_port};
   const FlowKey key = make_flow_key(group.key, fields);
-  const uint16_t member = group.table->pick(group.table->hasher()(key.bytes, key.length));
+  return hasher(key.bytes, key.length);
+}
+
+void Forwarder::Shard::to_group(FrameIndex index, const GroupTable::Group& group) {
+  const uint16_t member = group.table->pick(group_hash(index, group));
   if (member >= group.members.size()) return drop(index, DropReason::no_real_service);
-  count(group.members[member].statistic, ip_bytes(frame));
+  count(group.members[member].statistic, ip_bytes(pool.frame(index)));
   to_neighbour(index, group.members[member].neighbour);
 }
 
