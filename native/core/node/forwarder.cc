@@ -157,7 +157,7 @@ void Forwarder::check(const Tables& tables) const {
     const auto filters = static_cast<int>(tables.filters->filters.size());
     require(interface.filter_v4 < filters && interface.filter_v6 < filters,
             "an interface names a filter that does not exist");
-    require(tables.interfaces->of_port.size() == ports(), "the interfaces were not indexed by port");
+    require(tables.interfaces->first_of_port.size() == ports(), "the interfaces were not indexed by port");
   }
   for (const NextHop& next : tables.routes->next_hops) {
     switch (next.kind) {

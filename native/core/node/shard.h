@@ -80,6 +80,7 @@ struct Forwarder::Shard {
   void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);
   uint64_t group_hash(FrameIndex index, const GroupTable::Group& group) const;
   void to_group(FrameIndex index, const GroupTable::Group& group);
+  void pick_stage();
   void fragment(FrameIndex index, uint16_t interface, uint64_t mac);
   void flush(uint16_t port);
   void flush_all();
@@ -115,6 +116,12 @@ struct Forwarder::Shard {
   Batch opening;
   Batch session_in;
   std::array<NextHop, kBurst> session_next;  // where each frame of session_in goes afterwards
+  struct Pick {
+    const GroupTable::Group* group;
+    uint32_t slot;
+  };
+  Batch picking;
+  std::array<Pick, kBurst> picks;  // where in its group's table each frame of picking looks
   Batch sealing;
   std::vector<Batch> sending;  // per port
 

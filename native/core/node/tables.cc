@@ -10,9 +10,13 @@ size_t spi_home(const Address& address, uint32_t spi, size_t mask) {
 }  // namespace
 
 void InterfaceTable::index_ports(size_t ports) {
-  of_port.assign(ports, {});
-  for (size_t i = 0; i < interfaces.size(); ++i)
-    of_port[interfaces[i].port].push_back(static_cast<uint16_t>(i));
+  first_of_port.assign(ports, kNone);
+  next_on_port.assign(interfaces.size(), kNone);
+  for (size_t i = interfaces.size(); i > 0; --i) {
+    uint16_t& first = first_of_port[interfaces[i - 1].port];
+    next_on_port[i - 1] = first;
+    first = static_cast<uint16_t>(i - 1);
+  }
 }
 
 SpiTable SpiTable::build(const std::vector<Entry>& entries) {

@@ -27,16 +27,16 @@ struct InterfaceTable {
         addresses;  // own addresses on this link: answered for in ARP and neighbour discovery
   };
   std::vector<Interface> interfaces;
-  std::vector<std::vector<uint16_t>> of_port;  // interfaces on each port, filled by index_ports()
+  std::vector<uint16_t> first_of_port;  // filled by index_ports(): the first interface on each port,
+  std::vector<uint16_t> next_on_port;   // and behind each interface the next on its port
 
   void index_ports(size_t ports);
   // The interface of a frame that came in on a port with this tag; kNone: no interface has it.
   static constexpr uint16_t kNone = 0xffff;
   uint16_t find(uint16_t port, uint16_t vlan) const {
-    for (uint16_t index : of_port[port]) {
-      if (interfaces[index].vlan == vlan) return index;
-    }
-    return kNone;
+    uint16_t index = first_of_port[port];
+    while (index != kNone && interfaces[index].vlan != vlan) index = next_on_port[index];
+    return index;
   }
 };
 

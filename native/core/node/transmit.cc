@@ -122,10 +122,27 @@ uint64_t Forwarder::Shard::group_hash(FrameIndex index, const GroupTable::Group&
 }
 
 void Forwarder::Shard::to_group(FrameIndex index, const GroupTable::Group& group) {
-  const uint16_t member = group.table->pick(group_hash(index, group));
-  if (member >= group.members.size()) return drop(index, DropReason::no_real_service);
-  count(group.members[member].statistic, ip_bytes(pool.frame(index)));
-  to_neighbour(index, group.members[member].neighbour);
+  const uint32_t slot = group.table->slot(group_hash(index, group));
+  __builtin_prefetch(group.table->slots() + slot);
+  picks[picking.count] = {&group, slot};
+  picking.push(index);
+  if (picking.full()) pick_stage();
+}
+
+void Forwarder::Shard::pick_stage() {
+  const uint32_t count = picking.count;
+  picking.count = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const FrameIndex index = picking.frames[i];
+    const GroupTable::Group& group = *picks[i].group;
+    const uint16_t member = group.table->slots()[picks[i].slot];
+    if (member >= group.members.size()) {
+      drop(index, DropReason::no_real_service);
+      continue;
+    }
+    this->count(group.members[member].statistic, ip_bytes(pool.frame(index)));
+    to_neighbour(index, group.members[member].neighbour);
+  }
 }
 
 void Forwarder::Shard::to_neighbour(FrameIndex index, uint32_t neighbour) {
@@ -194,9 +211,10 @@ void Forwarder::Shard::flush(uint16_t port) {
 
 // Stages feed one another, mostly in the order of the path; an ICMP error may start again.
 void Forwarder::Shard::flush_all() {
-  while (opening.count + session_in.count + sealing.count > 0) {
+  while (opening.count + session_in.count + picking.count + sealing.count > 0) {
     if (opening.count > 0) open_stage();
     if (session_in.count > 0) session_stage();
+    if (picking.count > 0) pick_stage();
     if (sealing.count > 0) seal_stage();
   }
   for (uint16_t port = 0; port < sending.size(); ++port) flush(port);

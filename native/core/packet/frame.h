@@ -75,7 +75,7 @@ class FramePool {
   uint8_t* data(FrameIndex index) { return chunk(index) + frames_[index].start; }
   // Where a received packet is put: headroom, and a little more so that the first lines of a burst's packets
   // do not all fall into one set of the cache.
-  static uint32_t receive_offset(FrameIndex index) { return kHeadroom + (index & 7) * 64; }
+  static uint32_t receive_offset(FrameIndex index) { return kHeadroom + (index & 15) * 64; }
 
   uint32_t participants() const { return static_cast<uint32_t>(first_.size() - 1); }
   uint32_t owner(FrameIndex index) const {

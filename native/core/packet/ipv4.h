@@ -94,14 +94,16 @@ inline void set_checksum(uint8_t* ip) {
 
 // The setters keep the header checksum right (RFC 1624).
 inline void decrement_ttl(uint8_t* ip) {
+  // As one word: reading two bytes back after writing one would wait for the store.
   const uint16_t before = load_raw<uint16_t>(ip + kTtl);
-  --ip[kTtl];
-  checksum::update16(ip + kChecksum, before, load_raw<uint16_t>(ip + kTtl));
+  const uint16_t after = static_cast<uint16_t>((before & 0xff00) | ((before - 1) & 0xff));
+  checksum::store_raw(ip + kTtl, after);
+  checksum::update16(ip + kChecksum, before, after);
 }
 inline void set_word(uint8_t* ip, uint32_t offset, uint16_t value) {
   const uint16_t before = load_raw<uint16_t>(ip + offset);
   store16(ip + offset, value);
-  checksum::update16(ip + kChecksum, before, load_raw<uint16_t>(ip + offset));
+  checksum::update16(ip + kChecksum, before, __builtin_bswap16(value));
 }
 inline void set_total_length(uint8_t* ip, uint32_t length) {
   set_word(ip, kTotalLength, static_cast<uint16_t>(length));
