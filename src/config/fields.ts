@@ -6,12 +6,14 @@ import { showValue, suggestion } from './problem.js';
 
 type Issue = { readonly input?: unknown };
 
-/** The message for a value that is not what it must be: `advice` says what to write. */
+/** The message for a value that is not what it must be. advice: an example ('e.g. …'), or what to write. */
 function wrong(what: string, advice: string) {
-  return (issue: Issue) =>
-    issue.input === undefined
-      ? `missing; write ${advice}`
-      : `${showValue(issue.input)} is not ${what}; write ${advice}`;
+  const isExample = advice.startsWith('e.g.');
+  const missing = isExample ? `missing; write ${what}, ${advice}` : `missing; write ${advice}`;
+  return ({ input }: Issue) => {
+    if (input === undefined) return missing;
+    return `${showValue(input)} is not ${what}${isExample ? ',' : '; write'} ${advice}`;
+  };
 }
 
 export function section<T extends z.ZodRawShape>(shape: T) {
@@ -38,10 +40,10 @@ export function flag() {
 }
 
 export function name(kind: string) {
-  const error = wrong(
-    `a name for a ${kind}`,
-    `letters, digits and _ . : / - , at most ${limits.nameLength} of them`,
-  );
+  const error = ({ input }: Issue) =>
+    input === undefined
+      ? `missing; write the name of a ${kind}`
+      : `${showValue(input)} is not a name; write letters, digits and _ . : / -, at most ${limits.nameLength} of them`;
   return z.string({ error }).regex(/^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,62}$/, { error });
 }
 

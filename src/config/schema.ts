@@ -45,15 +45,17 @@ const interfaces = f.table(
     port: port.optional(),
     mac: f.mac().optional(),
     mtu: f.integer(limits.mtu, 'bytes').meta({ default: limits.mtu.fallback }).optional(),
-    unit: f.table(
-      'unit',
-      f.section({
-        description: z.string().optional(),
-        'vlan-id': f.integer(limits.vlanId).optional(),
-        family: f.section({ inet: family('inet'), inet6: family('inet6') }).optional(),
-      }),
-      z.string().regex(/^(0|[1-9]\d{0,4})$/, { error: 'a unit is a number, e.g. 0' }),
-    ),
+    unit: f
+      .table(
+        'unit',
+        f.section({
+          description: z.string().optional(),
+          'vlan-id': f.integer(limits.vlanId).optional(),
+          family: f.section({ inet: family('inet'), inet6: family('inet6') }).optional(),
+        }),
+        z.string().regex(/^(0|[1-9]\d{0,4})$/, { error: 'a unit is a number, e.g. 0' }),
+      )
+      .refine((units) => Object.keys(units).length > 0, { error: 'empty; write at least unit 0' }),
   }),
   z.string().regex(/^[a-z][a-z0-9_-]*(\/\d+)*(:\d+)?$/, {
     error: 'not an interface name, e.g. ge-0/0/0; units go below it',
@@ -385,4 +387,9 @@ export const notYet: Readonly<Record<string, string>> = {
   'ssl-hello': 'write icmp',
   custom: 'write icmp',
   'address-set': 'list the addresses in the policy',
+};
+
+/** Words that stand in another place than where one may look for them. */
+export const misplaced: Readonly<Record<string, string>> = {
+  'security.ipsec.no-anti-replay': 'for one VPN only; write it below security.ipsec.vpn.<name>',
 };

@@ -1,12 +1,14 @@
 /** What the schema says about a document before zod reads it: lone values become lists, unknown keys are named. */
 import type { z } from 'zod';
-import { type Path, suggestion } from './problem.js';
-import { notYet, schema } from './schema.js';
+import { nearest, type Path, pathText } from './problem.js';
+import { misplaced, notYet, schema } from './schema.js';
 
 export interface Finding {
   readonly path: Path;
   readonly message: string;
   readonly at: 'key' | 'value';
+  /** Where a misspelt key would have been: nothing is said about what is missing there. */
+  readonly meant?: Path;
 }
 
 interface Def {
@@ -48,11 +50,18 @@ export function normalise(
   }
   const copy: Record<string, unknown> = {};
   for (const [key, entry] of Object.entries(value)) {
-    const child = def.type === 'record' ? def.valueType : def.shape![key];
+    const child = childOf(def, key);
     if (child !== undefined) copy[key] = normalise(entry, findings, child, [...path, key]);
-    else findings.push(unknownKey(path, key, Object.keys(def.shape!)));
+    else findings.push(unknownKey(path, key, Object.keys(def.shape ?? {})));
   }
   return copy;
+}
+
+/** The schema of an entry; undefined where the key is not known, or would be no entry but the object's prototype. */
+function childOf(def: Def, key: string): z.ZodType | undefined {
+  if (key === '__proto__') return undefined;
+  if (def.type === 'record') return def.valueType;
+  return Object.hasOwn(def.shape!, key) ? def.shape![key] : undefined;
 }
 
 /** A name may be written in digits alone: `group: 5` names group 5. */
@@ -65,12 +74,19 @@ function unknownKey(path: Path, key: string, known: string[]): Finding {
   if (path.at(-1) === 'key') {
     return { path, message: 'unknown key; write { hex: … }, { file: … } or { env: … }', at: 'value' };
   }
+  const place = pathText([...path, key]);
+  const elsewhere = Object.hasOwn(misplaced, place) ? misplaced[place] : undefined;
+  if (elsewhere !== undefined) return { path: [...path, key], message: elsewhere, at: 'key' };
   const later = Object.hasOwn(notYet, key) ? notYet[key] : undefined;
-  const message =
-    later !== undefined
-      ? `not supported yet; ${later}`
-      : `unknown key${suggestion(key, known) || `; known here: ${known.join(', ')}`}`;
-  return { path: [...path, key], message, at: 'key' };
+  if (later !== undefined) return { path: [...path, key], message: `not supported yet; ${later}`, at: 'key' };
+  const meant = nearest(key, known);
+  const advice = meant === undefined ? `known here: ${known.join(', ')}` : `did you mean ${meant}?`;
+  return {
+    path: [...path, key],
+    message: `unknown key; ${advice}`,
+    at: 'key',
+    ...(meant === undefined ? {} : { meant: [...path, meant] }),
+  };
 }
 
 /** The value at a path, undefined when there is none. */

@@ -56,10 +56,13 @@ export function readYaml(text: string, file: string): YamlDocument {
       schema: 'failsafe',
       // read() finds keys written twice: here every key would be compared with every other
       uniqueKeys: false,
-      logLevel: 'silent',
+      logLevel: 'error',
     });
-    for (const error of document.errors)
-      problems.push(problemAt(error.pos[0], [], `not YAML: ${error.message}`));
+    for (const { code, message, pos } of document.errors) {
+      const problem = problemAt(pos[0], [], yamlErrors[code] ?? `not YAML: ${message}`);
+      // the first of a line is the reason of the others
+      if (problems.at(-1)?.line !== problem.line) problems.push(problem);
+    }
     root = document.contents;
   } catch (error) {
     // the parser calls itself for each level, and a stack is finite
@@ -118,6 +121,12 @@ export function readYaml(text: string, file: string): YamlDocument {
     },
   };
 }
+
+/** Where the parser's own words are about its interface. */
+const yamlErrors: Readonly<Partial<Record<string, string>>> = {
+  MULTIPLE_DOCS: 'a second document; one file is one system',
+  TAB_AS_INDENT: 'a tab; indent with blanks',
+};
 
 function keyOf(key: Node | null): string | undefined {
   return isScalar(key) && typeof key.value === 'string' && key.value !== '' ? key.value : undefined;

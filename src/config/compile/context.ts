@@ -21,7 +21,10 @@ export class Context {
   readonly #file: string;
   readonly #declared: unknown;
   readonly #report: Report;
+  /** Every place with a problem, and everything above it. */
   readonly #tainted = new Set<string>();
+  /** Tables with entries under a wrong name, or which themselves stand under one. */
+  readonly #misnamed = new Set<string>();
 
   /**
    * declared: the whole document, so that a reference to something that is there but wrong is no second
@@ -40,8 +43,13 @@ export class Context {
     this.#file = file;
     this.#declared = declared;
     this.#report = report;
-    for (const { path } of findings) {
-      for (let length = 0; length <= path.length; length++) this.#tainted.add(keyOf(path.slice(0, length)));
+    for (const { path, at, meant } of findings) {
+      for (const place of meant === undefined ? [path] : [path, meant]) {
+        for (let length = 0; length <= place.length; length++)
+          this.#tainted.add(keyOf(place.slice(0, length)));
+      }
+      if (meant !== undefined) this.#misnamed.add(keyOf(meant));
+      if (at === 'key') this.#misnamed.add(keyOf(path.slice(0, -1)));
     }
   }
 
@@ -63,6 +71,7 @@ export class Context {
   /** Reports at `path` unless the table at `table` has the name. */
   refer(path: Path, kind: string, name: string, table: Path): boolean {
     if (valueAt(this.#declared, [...table, name]) !== undefined) return true;
+    if (table.some((_, i) => this.#misnamed.has(keyOf(table.slice(0, i + 1))))) return false;
     const names = this.names(...table);
     const hint = suggestion(name, names);
     this.report(path, `no ${kind} ${name}${hint === '' ? `; ${listed(kind, names, table)}` : hint}`);
@@ -75,6 +84,7 @@ export class Context {
     const dot = full.lastIndexOf('.');
     const unit = ['interfaces', full.slice(0, dot), 'unit', full.slice(dot + 1)];
     if (valueAt(this.#declared, unit) !== undefined) return full;
+    if (this.#misnamed.has('interfaces') || !this.sound('interfaces', full.slice(0, dot))) return undefined;
     const names = this.names('interfaces').flatMap((port) =>
       this.names('interfaces', port, 'unit').map((number) => `${port}.${number}`),
     );

@@ -31,8 +31,6 @@ export function compileInterfaces(
         if (entry[key] !== undefined) context.report([...path, key], `${name} has none; remove it`, 'key');
       }
     }
-    if (Object.keys(entry.unit).length === 0)
-      context.report([...path, 'unit'], 'empty; write at least unit 0', 'key');
     for (const [number, unit] of Object.entries(entry.unit)) {
       const at = [...path, 'unit', number];
       const logical = `${name}.${number}`;
