@@ -8,6 +8,7 @@
 
 #include "chash_binding.h"
 #include "crypto_binding.h"
+#include "esp_binding.h"
 #include "plane_binding.h"
 #include "worker_binding.h"
 
@@ -48,6 +49,9 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   const auto function = [&](const char* name, Napi::Value (*call)(const Napi::CallbackInfo&)) {
     exports.Set(name, Napi::Function::New(env, call, name));
   };
+  // Classes that JavaScript makes objects of itself; each keeps itself alive through `exports`.
+  exports.Set("InboundSa", InboundSaBinding::define(env));
+  exports.Set("OutboundSa", OutboundSaBinding::define(env));
   function("createPlane", create_plane);
   function("attachPlane", attach_plane);
   function("planesAlive", planes_alive);

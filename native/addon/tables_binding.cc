@@ -172,7 +172,8 @@ std::shared_ptr<const GroupTable> read_groups(const Arg& list, const Reading& re
 
 NextHop read_next_hop(const Arg& entry, const Reading& reading) {
   NextHop next{};
-  switch (entry.get("kind").choice({"local", "discard", "connected", "neighbour", "tunnel", "group"})) {
+  switch (entry.get("kind").choice(
+      {"local", "discard", "connected", "neighbour", "tunnel", "by-source", "group"})) {
     case 0:
       next.kind = NextHop::Kind::kLocal;
       break;
@@ -196,6 +197,10 @@ NextHop read_next_hop(const Arg& entry, const Reading& reading) {
       next.routing_instance = instance(entry);
       break;
     }
+    case 5:
+      next.kind = NextHop::Kind::kBySource;
+      next.index = instance(entry);
+      break;
     default:
       next.kind = NextHop::Kind::kGroup;
       next.index = index_of(entry.get("group"), reading.groups, "groups");

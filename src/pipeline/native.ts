@@ -415,6 +415,23 @@ export interface NativeWorker {
   detach(): void;
 }
 
+/** An opened or sealed packet, or the index (into counterNames) of the drop reason. */
+export type EspResult = Bytes | number;
+
+/** An inbound SA that belongs to no plane, for captures. */
+export interface NativeInboundSa {
+  /** esp: from the ESP header to the end of the IP (or UDP) payload. Inner packets, in the order given. */
+  open(packets: { esp: Bytes; outerTos: number }[], nowNs: bigint): EspResult[];
+  status(): SaStatus;
+}
+
+/** An outbound SA that belongs to no plane. Whoever made it keeps its numbers: see SaStatus. */
+export interface NativeOutboundSa {
+  /** Whole IP packets in, outer IP packets out, in the order given. */
+  seal(packets: Bytes[], nowNs: bigint): EspResult[];
+  status(): SaStatus;
+}
+
 export interface ChashMember {
   name: string;
   weight: number;
@@ -459,6 +476,11 @@ export interface NativeAddon {
   crypto(): { active: string; available: string[]; fault: string | null };
   /** Throws naming the kernels that there are. */
   selectCrypto(name: string): void;
+  /** Throw naming the field that is wrong; the anchor is 0. */
+  readonly InboundSa: new (
+    options: InboundSaOptions,
+  ) => NativeInboundSa;
+  readonly OutboundSa: new (options: OutboundSaOptions) => NativeOutboundSa;
   /** Seals or opens buffers with a bare AES-GCM key (tests, benches); open returns null when the tag is wrong. */
   gcmSeal(key: Bytes, nonce: Bytes, aad: Bytes, plaintext: Bytes): Bytes;
   gcmOpen(key: Bytes, nonce: Bytes, aad: Bytes, ciphertextAndTag: Bytes): Bytes | null;
