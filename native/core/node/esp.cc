@@ -80,6 +80,7 @@ void Forwarder::Shard::open_stage() {
       continue;
     }
     bytes += frame.length;
+    tables->routes->table.prefetch(frame.routing_instance, destination(index));
     opened[good++] = index;
   }
   counters.add(Counter::esp_opened, good);

@@ -1,21 +1,23 @@
 // From a port to the stage that a packet is for: parse, interface, filter-based forwarding, route.
+#include <algorithm>
+
 #include "../packet/ethernet.h"
-#include "../packet/ipv6.h"
 #include "../packet/parse.h"
 #include "shard.h"
 
 namespace penstock {
 
 bool Forwarder::Shard::receive(uint16_t port) {
+  constexpr uint32_t kAhead = 4;
   FrameIndex frames[kBurst];
   const uint32_t count = node.port(port, worker).receive(cache, now, frames, kBurst);
   if (count == 0) return false;
+  for (uint32_t i = 0; i < std::min(count, kAhead); ++i)
+    __builtin_prefetch(data(frames[i]) + ethernet::kHeaderBytes);
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    if (i + 4 < count) {
-      __builtin_prefetch(pool.data(frames[i + 4]) + ethernet::kHeaderBytes);
-      __builtin_prefetch(&pool.frame(frames[i + 4]));
-    }
+    if (i + 2 * kAhead < count) __builtin_prefetch(&pool.frame(frames[i + 2 * kAhead]));
+    if (i + kAhead < count) __builtin_prefetch(data(frames[i + kAhead]) + ethernet::kHeaderBytes);
     Frame& frame = pool.frame(frames[i]);
     bytes += frame.length;
     frame.node = node.id();
@@ -28,51 +30,71 @@ bool Forwarder::Shard::receive(uint16_t port) {
     const DropReason reason = parse_ethernet(frame, data(frames[i]));
     if (reason != DropReason::kNone) {
       drop(frames[i], reason);
-      continue;
+    } else {
+      accept(frames[i], frame);
     }
-    accept(frames[i]);
   }
   counters.add(Counter::rx_packets, count);
   counters.add(Counter::rx_bytes, bytes);
-  route(arrived.frames, arrived.count);
+  const Batch batch = arrived;
   arrived.count = 0;
+  route(batch.frames, batch.count);
   return true;
 }
 
 // Is it for this interface, and what does its filter say? What goes on is gathered in `arrived`.
-void Forwarder::Shard::accept(FrameIndex index) {
-  Frame& frame = pool.frame(index);
+inline void Forwarder::Shard::accept(FrameIndex index, Frame& frame) {
+  const InterfaceTable& interfaces = *tables->interfaces;
   const uint8_t* packet = data(index);
   const uint16_t vlan = frame.flags & kTagged ? load16(packet + ethernet::kTag) & ethernet::kVlanMask : 0;
-  const uint16_t number = tables->interfaces->find(frame.port, vlan);
-  if (number == InterfaceTable::kNone) return drop(index, DropReason::bad_vlan);
-  const InterfaceTable::Interface& interface = tables->interfaces->interfaces[number];
+  const uint16_t number = interfaces.find(frame.port, vlan);
+  if (number == InterfaceTable::kNone) [[unlikely]]
+    return drop(index, DropReason::bad_vlan);
+  const InterfaceTable::Interface& interface = interfaces.interfaces[number];
   frame.interface = number;
-  if (!mac::equal(packet, interface.mac) && !mac::is_group(packet)) return drop(index, DropReason::not_ours);
   frame.routing_instance = interface.routing_instance;
   frame.zone = interface.zone;
-  if (frame.version == 0) return arp(index);
-  const Address to = destination(index);
-  if (to.is_multicast() || mac::is_group(packet)) {
-    // Only neighbour discovery speaks to groups that a node listens to (RFC 4861 §4.3, 4.4).
-    if (frame.protocol == protocol::kIcmpv6) return local(index);
-    return drop(index, DropReason::unsupported);
-  }
+  const bool to_us = mac::equal(packet, interface.mac);
+  if (frame.version == 0) [[unlikely]]
+    return to_us || mac::is_group(packet) ? arp(index) : drop(index, DropReason::not_ours);
+  if (!to_us) [[unlikely]]
+    return group_addressed(index);
+  const Address to = destination(index, frame);
+  if (to.is_multicast()) [[unlikely]]
+    return group_addressed(index);
   if (node.options_.audited_keys > 0 && frame.protocol == protocol::kEsp) {
     audit.see(*tables->audits, to, packet + frame.l4, frame.length - frame.l4);
   }
   const int16_t filter = frame.version == 4 ? interface.filter_v4 : interface.filter_v6;
-  if (filter >= 0) {
-    for (const FilterTable::Term& term : tables->filters->filters[static_cast<size_t>(filter)].terms) {
-      if (!term.holds(source(index), to, frame.protocol)) continue;
-      count(term.statistic, ip_bytes(frame));
-      if (term.action == FilterTable::Action::kDiscard) return drop(index, DropReason::filter_discard);
-      if (term.action == FilterTable::Action::kRoutingInstance)
-        frame.routing_instance = term.routing_instance;
-      break;
-    }
-  }
+  if (filter >= 0 && !filter_passes(index, frame, to, filter)) return;
+  tables->routes->table.prefetch(frame.routing_instance, to);
   arrived.push(index);
+}
+
+// A packet to a group of stations, or to another station. Only neighbour discovery speaks to groups that a
+// node listens to (RFC 4861 §4.3, 4.4).
+void Forwarder::Shard::group_addressed(FrameIndex index) {
+  const bool to_group = mac::is_group(data(index)) || destination(index).is_multicast();
+  if (!to_group) return drop(index, DropReason::not_ours);
+  if (pool.frame(index).protocol == protocol::kIcmpv6) return local(index);
+  drop(index, DropReason::unsupported);
+}
+
+// Filter-based forwarding: false when the packet was discarded.
+inline bool Forwarder::Shard::filter_passes(FrameIndex index, Frame& frame, const Address& to,
+                                            int16_t filter) {
+  const Address from = source(index, frame);
+  for (const FilterTable::Term& term : tables->filters->filters[static_cast<size_t>(filter)].terms) {
+    if (!term.holds(from, to, frame.protocol)) continue;
+    count(term.statistic, ip_bytes(frame));
+    if (term.action == FilterTable::Action::kDiscard) {
+      drop(index, DropReason::filter_discard);
+      return false;
+    }
+    if (term.action == FilterTable::Action::kRoutingInstance) frame.routing_instance = term.routing_instance;
+    return true;
+  }
+  return true;
 }
 
 NextHop Forwarder::Shard::next_hop(FrameIndex index, const Address& to) const {
@@ -80,26 +102,22 @@ NextHop Forwarder::Shard::next_hop(FrameIndex index, const Address& to) const {
   uint32_t found = routes.table.find(pool.frame(index).routing_instance, to);
   if (found != RouteTable::kNone && routes.next_hops[found].kind == NextHop::Kind::kBySource) [[unlikely]] {
     found = routes.table.find(static_cast<uint16_t>(routes.next_hops[found].index), source(index));
+    if (found != RouteTable::kNone && routes.next_hops[found].kind == NextHop::Kind::kBySource) {
+      return {NextHop::Kind::kNone, 0};
+    }
   }
-  if (found == RouteTable::kNone || routes.next_hops[found].kind == NextHop::Kind::kBySource) {
-    return {NextHop::Kind::kNone, 0};
-  }
-  return routes.next_hops[found];
+  return found == RouteTable::kNone ? NextHop{NextHop::Kind::kNone, 0} : routes.next_hops[found];
 }
 
 void Forwarder::Shard::route(const FrameIndex* frames, uint32_t count) {
-  Address to[kBurst];
+  const bool sessions_wanted = tables->flow->sessions;
   for (uint32_t i = 0; i < count; ++i) {
-    to[i] = destination(frames[i]);
-    tables->routes->table.prefetch(pool.frame(frames[i]).routing_instance, to[i]);
-  }
-  for (uint32_t i = 0; i < count; ++i) {
-    const NextHop next = next_hop(frames[i], to[i]);
-    if (next.kind == NextHop::Kind::kLocal) {
+    const Address to = destination(frames[i]);
+    const NextHop next = next_hop(frames[i], to);
+    if (next.kind == NextHop::Kind::kLocal ||
+        (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to))) {
       local(frames[i]);
-    } else if (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to[i])) {
-      local(frames[i]);
-    } else if (tables->flow->sessions) {
+    } else if (sessions_wanted) {
       to_session_owner(frames[i], next);
     } else {
       forward(frames[i], next);
@@ -133,18 +151,6 @@ void Forwarder::Shard::hand_over(FrameIndex index, uint32_t to, Stage stage) {
   pool.frame(index).stage = stage;
   if (!plane.hand_over(worker, to, index)) return drop(index, DropReason::hand_over_full);
   counters.add(Counter::handed_over);
-}
-
-Address Forwarder::Shard::source(FrameIndex index) const {
-  const Frame& frame = pool.frame(index);
-  const uint8_t* ip = data(index) + frame.l3;
-  return frame.version == 4 ? Address::v4(ipv4::source(ip)) : Address::v6(ipv6::source(ip));
-}
-
-Address Forwarder::Shard::destination(FrameIndex index) const {
-  const Frame& frame = pool.frame(index);
-  const uint8_t* ip = data(index) + frame.l3;
-  return frame.version == 4 ? Address::v4(ipv4::destination(ip)) : Address::v6(ipv6::destination(ip));
 }
 
 }  // namespace penstock

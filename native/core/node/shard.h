@@ -7,6 +7,8 @@
 #include "../esp/esp_open.h"
 #include "../esp/esp_seal.h"
 #include "../packet/icmp_error.h"
+#include "../packet/ipv4.h"
+#include "../packet/ipv6.h"
 #include "../session/session_table.h"
 #include "forwarder.h"
 #include "nonce_audit.h"
@@ -38,7 +40,9 @@ struct Forwarder::Shard {
 
   // receive.cc
   bool receive(uint16_t port);
-  void accept(FrameIndex index);                         // parsed: interface, filter, then ours or onward
+  void accept(FrameIndex index, Frame& frame);  // parsed: interface, filter, then ours or onward
+  void group_addressed(FrameIndex index);
+  bool filter_passes(FrameIndex index, Frame& frame, const Address& to, int16_t filter);
   void route(const FrameIndex* frames, uint32_t count);  // by destination, in the frame's routing instance
   void to_session_owner(FrameIndex index, const NextHop& next);
   void hand_over(FrameIndex index, uint32_t to, Stage stage);
@@ -90,8 +94,16 @@ struct Forwarder::Shard {
   NextHop next_hop(FrameIndex index, const Address& destination) const;
   uint32_t owner(FrameIndex index, const NextHop& next) const;
   Address own_address(const Frame& offender) const;  // to speak from; unspecified when there is none
-  Address source(FrameIndex index) const;
-  Address destination(FrameIndex index) const;
+  Address source(FrameIndex index, const Frame& frame) const {
+    const uint8_t* ip = data(index) + frame.l3;
+    return frame.version == 4 ? Address::v4(ipv4::source(ip)) : Address::v6(ipv6::source(ip));
+  }
+  Address destination(FrameIndex index, const Frame& frame) const {
+    const uint8_t* ip = data(index) + frame.l3;
+    return frame.version == 4 ? Address::v4(ipv4::destination(ip)) : Address::v6(ipv6::destination(ip));
+  }
+  Address source(FrameIndex index) const { return source(index, pool.frame(index)); }
+  Address destination(FrameIndex index) const { return destination(index, pool.frame(index)); }
   void drop(FrameIndex index, DropReason reason) { node.drop(worker, now, index, reason); }
   void count(uint32_t statistic, uint32_t bytes) {
     if (statistic >= statistics.size()) return;

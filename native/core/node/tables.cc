@@ -45,22 +45,6 @@ void SpiTable::prefetch(const Address& address, uint32_t spi) const {
   if (!entries.empty()) __builtin_prefetch(&entries[spi_home(address, spi, entries.size() - 1)]);
 }
 
-bool FilterTable::Term::holds(const Address& source, const Address& destination, uint8_t protocol) const {
-  const auto any_of = [](const std::vector<Prefix>& prefixes, const Address& address) {
-    if (prefixes.empty()) return true;
-    for (const Prefix& prefix : prefixes) {
-      if (prefix.holds(address)) return true;
-    }
-    return false;
-  };
-  if (!protocols.empty()) {
-    bool found = false;
-    for (uint8_t listed : protocols) found |= listed == protocol;
-    if (!found) return false;
-  }
-  return any_of(destinations, destination) && any_of(sources, source);
-}
-
 const PolicyTable::Policy* PolicyTable::find(uint16_t from_zone, uint16_t to_zone, const Address& source,
                                              const Address& destination, uint8_t protocol,
                                              uint16_t port) const {

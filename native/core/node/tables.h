@@ -64,7 +64,24 @@ struct FilterTable {
     uint16_t routing_instance;
     uint32_t statistic;  // index of a packets-and-bytes pair, or kNoIndex
 
-    bool holds(const Address& source, const Address& destination, uint8_t protocol) const;
+    bool holds(const Address& source, const Address& destination, uint8_t protocol) const {
+      return lists(destinations, destination) && lists(sources, source) &&
+             (protocols.empty() || lists(protocol));
+    }
+
+   private:
+    static bool lists(const std::vector<Prefix>& prefixes, const Address& address) {
+      for (const Prefix& prefix : prefixes) {
+        if (prefix.holds(address)) return true;
+      }
+      return prefixes.empty();
+    }
+    bool lists(uint8_t protocol) const {
+      for (const uint8_t listed : protocols) {
+        if (listed == protocol) return true;
+      }
+      return false;
+    }
   };
   struct Filter {
     std::vector<Term> terms;
