@@ -8,6 +8,7 @@ import {
   type Pair,
   parseDocument,
   Scalar,
+  type YAMLMap,
 } from 'yaml';
 import { limits } from './limits.js';
 import { type Path, type Problem, pathText, showValue } from './problem.js';
@@ -111,12 +112,13 @@ export function readYaml(text: string, file: string): YamlDocument {
     return object;
   };
 
+  const index: PairIndex = new Map();
   const value = problems.length > 0 ? undefined : read(root, []);
   return {
     value: value ?? undefined,
     problems,
     problem(path, message, at = 'value') {
-      const place = locate(root, path);
+      const place = locate(root, path, index);
       return problemAt(at === 'value' ? place.value : place.key, path, message);
     },
   };
@@ -145,8 +147,25 @@ function scalarValue(node: Scalar): unknown {
   return text;
 }
 
+/** Pairs of mappings by key, made when a place in them is looked for: a file may have thousands of problems. */
+type PairIndex = Map<YAMLMap, Map<string, Pair<Node, Node | null>>>;
+
+function pairsOf(map: YAMLMap, index: PairIndex): Map<string, Pair<Node, Node | null>> {
+  let pairs = index.get(map);
+  if (pairs === undefined) {
+    pairs = new Map();
+    for (const pair of map.items as Pair<Node, Node | null>[]) {
+      const key = keyOf(pair.key);
+      // of a key that is written twice the first counts
+      if (key !== undefined && !pairs.has(key)) pairs.set(key, pair);
+    }
+    index.set(map, pairs);
+  }
+  return pairs;
+}
+
 /** Offsets of a place's key and value; where it does not exist, those of the nearest thing around it. */
-function locate(root: Node | null, path: Path): { key: number; value: number } {
+function locate(root: Node | null, path: Path, index: PairIndex): { key: number; value: number } {
   let node: Node | null | undefined = root;
   let place = { key: root?.range?.[0] ?? 0, value: root?.range?.[0] ?? 0 };
   for (const part of path) {
@@ -155,8 +174,7 @@ function locate(root: Node | null, path: Path): { key: number; value: number } {
       const offset = node.range?.[0] ?? place.value;
       place = { key: offset, value: offset };
     } else if (isMap(node)) {
-      const items = node.items as Pair<Node, Node | null>[];
-      const pair: Pair<Node, Node | null> | undefined = items.find(({ key }) => keyOf(key) === String(part));
+      const pair: Pair<Node, Node | null> | undefined = pairsOf(node, index).get(String(part));
       // missing: the key of the mapping that lacks it says more than its first entry
       if (pair === undefined) return { key: place.key, value: place.key };
       const key: number = pair.key.range?.[0] ?? place.key;
