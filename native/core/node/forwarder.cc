@@ -126,13 +126,14 @@ void Forwarder::publish(Tables parts) {
   if (parts.interfaces) next->interfaces = std::move(parts.interfaces);
   if (parts.filters) next->filters = std::move(parts.filters);
   if (parts.groups) next->groups = std::move(parts.groups);
-  if (parts.routes) next->routes = std::move(parts.routes);
+  if (parts.routes) next->routes = parts.routes;
   if (parts.spis) next->spis = parts.spis;
   if (parts.policies) next->policies = std::move(parts.policies);
   if (parts.audits) next->audits = std::move(parts.audits);
   if (parts.flow) next->flow = std::move(parts.flow);
   check(*next);
   if (parts.spis) next->spis = with_anchors(*parts.spis);
+  if (parts.routes) next->routes = with_anchors(*parts.routes);
   std::unique_ptr<const Tables> old(current_.exchange(next.release()));
   retired_.push_back({std::move(old), plane_->next_version()});
 }
@@ -144,6 +145,14 @@ std::shared_ptr<const SpiTable> Forwarder::with_anchors(const SpiTable& spis) co
     if (entry.spi != 0) entry.anchor = inbound_[entry.sa].anchor;
   }
   return table;
+}
+
+std::shared_ptr<const Routes> Forwarder::with_anchors(const Routes& routes) const {
+  auto copy = std::make_shared<Routes>(routes);
+  for (NextHop& next : copy->next_hops) {
+    if (next.kind == NextHop::Kind::kTunnel) next.anchor = outbound_[next.index].anchor;
+  }
+  return copy;
 }
 
 // Every index in the tables names something, so that no stage has to ask.

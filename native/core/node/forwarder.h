@@ -71,6 +71,7 @@ class Forwarder : public Node {
   void port_added() override;
   void check(const Tables& tables) const;
   std::shared_ptr<const SpiTable> with_anchors(const SpiTable& spis) const;
+  std::shared_ptr<const Routes> with_anchors(const Routes& routes) const;
   template <typename Sa, typename Options>
   uint32_t add_sa(Slab<Sa>& slab, const Options& options, std::string& error);
 

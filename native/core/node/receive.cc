@@ -132,7 +132,7 @@ uint32_t Forwarder::Shard::owner(FrameIndex index, const NextHop& next) const {
   const InboundSa* in = frame.tunnel_in == kNoIndex ? nullptr : &node.inbound_[frame.tunnel_in];
   const OutboundSa* out = next.kind == NextHop::Kind::kTunnel ? &node.outbound_[next.index] : nullptr;
   if (in != nullptr && (out == nullptr || in->tunnel <= out->tunnel)) return in->anchor;
-  if (out != nullptr) return out->anchor;
+  if (out != nullptr) return next.anchor;
   const Flow5 flow = flow_of(index);
   const uint64_t hash = mix(flow.from.low + flow.to.low + flow.source_port + flow.destination_port,
                             (flow.from.high + flow.to.high) ^ flow.protocol);

@@ -107,18 +107,19 @@ struct GroupTable {
 struct NextHop {
   enum class Kind : uint8_t {
     kNone,       // no route
+    kDiscard,    // a route that says so; up to here nothing is sent
     kLocal,      // this node
     kConnected,  // the destination itself, on interface `index`
     kNeighbour,  // neighbour `index`
     kTunnel,     // outbound SA `index`
     kGroup,      // group `index`
     kBySource,   // what the source address leads to in routing instance `index` (one level)
-    kDiscard,
   };
   Kind kind;
   uint32_t index;
   uint16_t zone = 0;  // kTunnel: of the tunnel's interface, where its answers arrive
   uint16_t routing_instance = 0;
+  uint32_t anchor = 0;  // kTunnel: the SA's worker, filled in by Forwarder::publish
   bool operator==(const NextHop&) const = default;
 };
 

@@ -29,9 +29,10 @@ void give_hop_back(Frame& frame, uint8_t* packet) {
 void Forwarder::Shard::forward(FrameIndex index, const NextHop& next) {
   Frame& frame = pool.frame(index);
   uint8_t* ip = data(index) + frame.l3;
-  if (next.kind == NextHop::Kind::kNone)
+  if (next.kind <= NextHop::Kind::kDiscard) [[unlikely]] {
+    if (next.kind == NextHop::Kind::kDiscard) return drop(index, DropReason::no_route);
     return refuse(index, DropReason::no_route, icmp_error::Kind::kNoRoute);
-  if (next.kind == NextHop::Kind::kDiscard) return drop(index, DropReason::no_route);
+  }
   if ((frame.version == 4 ? ipv4::ttl(ip) : ipv6::hop_limit(ip)) <= 1) {
     return refuse(index, DropReason::ttl_exceeded, icmp_error::Kind::kTtlExceeded);
   }
@@ -59,8 +60,7 @@ void Forwarder::Shard::send_on(FrameIndex index, const NextHop& next) {
     case NextHop::Kind::kTunnel: {
       Frame& frame = pool.frame(index);
       frame.tunnel_out = next.index;
-      const uint32_t anchor = node.outbound_[next.index].anchor;
-      if (anchor != worker) return hand_over(index, anchor, Stage::kSeal);
+      if (next.anchor != worker) return hand_over(index, next.anchor, Stage::kSeal);
       return queue_seal(index);
     }
     default:
@@ -175,10 +175,13 @@ void Forwarder::Shard::to_interface(FrameIndex index, uint16_t number, uint64_t 
   frame.l3 = static_cast<uint16_t>(link);
   frame.interface = number;
   frame.port = interface.port;
-  uint8_t to[8];
-  std::memcpy(to, &mac, 8);
-  ethernet::write(data(index), to, interface.mac,
-                  frame.version == 4 ? ethernet::kTypeIpv4 : ethernet::kTypeIpv6, interface.vlan);
+  // Destination and the source's first two bytes, the source's last four, then tag and type.
+  uint8_t* header = data(index);
+  const uint64_t first = mac | static_cast<uint64_t>(load_raw<uint16_t>(interface.mac)) << 48;
+  std::memcpy(header, &first, 8);
+  std::memcpy(header + 8, interface.mac + 2, 4);
+  if (interface.vlan != 0) store32(header + ethernet::kType, ethernet::kTypeVlan << 16 | interface.vlan);
+  store16(header + link - 2, frame.version == 4 ? ethernet::kTypeIpv4 : ethernet::kTypeIpv6);
   Batch& batch = sending[interface.port];
   batch.push(index);
   if (batch.full()) flush(interface.port);
