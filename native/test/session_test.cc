@@ -233,11 +233,15 @@ void a_stale_handle_never_resolves() {
     gone.push_back(ref);
     table.remove(ref);
   }
+  const SessionRef freed = insert(table, key4(8, 8));
   const SessionRef ref = insert(table, key4(1, 2));
+  table.remove(freed);
   SessionInfo info;
   SessionKey key;
-  for (const SessionRef& old : {gone.back(), gone.front(), SessionRef{}, SessionRef{ref.id, 0, Wing::kIn},
-                                SessionRef{3, 0, Wing::kIn}, SessionRef{ref.id | 0x80000000, 1, Wing::kIn}}) {
+  for (const SessionRef& old :
+       {gone.back(), gone.front(), SessionRef{}, SessionRef{ref.id, 0, Wing::kIn},
+        SessionRef{3, 0, Wing::kIn}, SessionRef{freed.id, freed.generation + 1, Wing::kIn},
+        SessionRef{ref.id | 0x80000000, 1, Wing::kIn}}) {
     CHECK(!table.account(old, 1, kSecond) && !table.touch(old, kSecond) && !table.remove(old));
     CHECK(!table.key(old, Wing::kIn, &key) && !table.get_from_anywhere(old, &info, kSecond));
     CHECK(table.tcp(old, kTcpAck, kSecond) == TcpVerdict::kOutOfState);
@@ -277,6 +281,39 @@ void counters_carry() {
   CHECK_EQ(info.wings[0].bytes + info.wings[1].bytes + info.wings[0].packets + info.wings[1].packets, 0u);
 }
 
+// A reader that comes between the low part and its carry, which two threads hardly ever show.
+void a_carry_on_its_way_is_seen() {
+  for (uint64_t high : {0ull, 1ull, 2ull, 0x1234567ull, (1ull << 25) - 1, (1ull << 26) - 2}) {
+    const uint64_t word = session_carry::add_bytes(session_carry::fresh(1, 0xfffff), high);
+    const uint64_t carried = session_carry::add_bytes(word, 1);
+    const uint32_t half = high % 2 == 0 ? 0 : 0x80000000;
+    CHECK_EQ(session_carry::bytes(word, half | 0x7fffffff), (high << 31) + 0x7fffffff);
+    CHECK_EQ(session_carry::bytes(word, (half ^ 0x80000000) | 5), (high << 31) + 0x80000005);
+    CHECK_EQ(session_carry::bytes(carried, (half ^ 0x80000000) | 5), (high << 31) + 0x80000005);
+    CHECK_EQ(session_carry::packets(carried, 7), 7u);
+  }
+  for (uint64_t high : {0ull, 1ull, 2ull, 0x1234567ull, (1ull << 28) - 2}) {
+    const uint64_t word = session_carry::add_packets(session_carry::fresh(0, 0xfffff), high);
+    const uint64_t carried = session_carry::add_packets(word, 1);
+    const uint16_t half = high % 2 == 0 ? 0 : 0x8000;
+    CHECK_EQ(session_carry::packets(word, half | 0x7fff), (high << 15) + 0x7fff);
+    CHECK_EQ(session_carry::packets(word, static_cast<uint16_t>((half ^ 0x8000) | 5)), (high << 15) + 0x8005);
+    CHECK_EQ(session_carry::packets(carried, static_cast<uint16_t>((half ^ 0x8000) | 5)),
+             (high << 15) + 0x8005);
+    CHECK_EQ(session_carry::bytes(carried, 7), 7u);
+  }
+  // At the end of their range the counters begin again, and leave each other and the time-out alone.
+  uint64_t word = session_carry::fresh(0, 0x2a5);
+  word = session_carry::add_packets(session_carry::add_bytes(word, session_carry::kBytesMask),
+                                    session_carry::kPacketsMask);
+  word = session_carry::add_packets(session_carry::add_bytes(word, 1), 1);
+  CHECK_EQ(word, session_carry::fresh(0, 0x2a5));
+  for (uint32_t timeout : {0u, 1u, 1023u, 1024u, 129'600u, 1'048'575u}) {
+    CHECK_EQ(session_carry::timeout(session_carry::fresh(0, timeout), session_carry::fresh(1, timeout)),
+             timeout);
+  }
+}
+
 // A session of this protocol and state lives its time-out and at most a tick more.
 void lives(uint8_t protocol, TcpState tcp, uint32_t seconds, uint32_t timeout = 0, bool v6 = false) {
   SessionTable table(options_of(4));
@@ -314,6 +351,8 @@ void timeouts_by_protocol_and_state() {
   lives(kTcp, TcpState::kReset, 10);
   lives(kUdp, TcpState::kNone, 129'600, 129'600);  // the most that can be configured
   lives(kTcp, TcpState::kEstablished, 14'400, 14'400);
+  lives(kUdp, TcpState::kNone, 1'048'575, 4'000'000'000);  // the most that there is room for
+  lives(kUdp, TcpState::kNone, 1, 1);
   lives(kTcp, TcpState::kSynSent, 20, 14'400);
 }
 
@@ -334,6 +373,16 @@ void a_used_session_is_armed_again() {
   CHECK_EQ(info.timeout_left, 50u);
   CHECK_EQ(info.wings[0].packets, 50u);
   CHECK_EQ(expire_all(table, now + 60 * kSecond + kTick), 1u);
+}
+
+// The clock of the packets may be ahead of the one that expiry is called with.
+void a_session_used_later_than_now_lives() {
+  SessionTable table(options_of(4));
+  const SessionRef ref = insert(table, key4(1, 1), 0);
+  CHECK(table.touch(ref, 100 * kSecond));
+  CHECK_EQ(expire_all(table, 70 * kSecond), 0u);
+  CHECK_EQ(expire_all(table, 160 * kSecond), 0u);
+  CHECK_EQ(expire_all(table, 160 * kSecond + kTick), 1u);
 }
 
 void a_state_with_a_shorter_timeout_does_not_wait() {
@@ -472,8 +521,10 @@ int main() {
   RUN(the_limit_counts_both_families);
   RUN(a_stale_handle_never_resolves);
   RUN(counters_carry);
+  RUN(a_carry_on_its_way_is_seen);
   RUN(timeouts_by_protocol_and_state);
   RUN(a_used_session_is_armed_again);
+  RUN(a_session_used_later_than_now_lives);
   RUN(a_state_with_a_shorter_timeout_does_not_wait);
   RUN(expiry_keeps_to_its_budget_and_lets_the_caller_change_the_table);
   RUN(states_tunnels_and_next_hops_are_kept);

@@ -129,7 +129,7 @@ struct SessionTimeouts {
 struct SessionState {
   uint32_t generation;      // odd while the session lives
   uint32_t last_used;       // tick, modulo 2^32
-  uint32_t bytes_low[2];    // per wing; the carries are in SessionCold
+  uint32_t bytes_low[2];    // per wing, see session_carry
   uint16_t packets_low[2];  // likewise
   uint32_t egress[2];       // per wing, see session_table.h: tunnel or next hop its packets came by
   uint8_t tcp;              // TcpState
@@ -155,14 +155,51 @@ struct TimerLink {
 struct SessionCold {
   TimerLink timer;  // next also chains free slots
   uint32_t policy;
-  uint32_t created;  // tick, modulo 2^32
-  uint32_t timeout;  // ticks without a packet (for TCP: once established)
-  struct {
-    uint8_t bytes[3];    // bits 32…55
-    uint8_t packets[3];  // bits 16…39
-  } high[2];
+  uint32_t created;   // tick, modulo 2^32
+  uint64_t carry[2];  // per wing: SessionCarry
 };
 static_assert(sizeof(SessionCold) == 32);
+
+// What of a wing's counters does not fit into the hot record, and half of the session's time-out, in one word
+// so that each change of it is seen whole:
+//
+//   bits 0…25   bytes >> 31      bits 26…53  packets >> 15      bits 54…63  half of the time-out in seconds
+//
+// The lowest bit of each carry is the highest of the low part (bytes_low, packets_low) once more. A reader
+// that sees them differ has come between the two stores, low part first, and knows that the carry lacks one.
+namespace session_carry {
+constexpr unsigned kPacketsAt = 26;
+constexpr unsigned kTimeoutAt = 54;
+constexpr uint64_t kBytesMask = (uint64_t{1} << kPacketsAt) - 1;
+constexpr uint64_t kPacketsMask = (uint64_t{1} << (kTimeoutAt - kPacketsAt)) - 1;
+constexpr unsigned kTimeoutBits = 64 - kTimeoutAt;
+constexpr uint32_t kMostTimeout = (1u << 2 * kTimeoutBits) - 1;  // seconds: twelve days
+
+constexpr uint64_t fresh(unsigned wing, uint32_t timeout) {
+  return static_cast<uint64_t>(timeout >> (wing * kTimeoutBits)) << kTimeoutAt;
+}
+constexpr uint32_t timeout(uint64_t in, uint64_t out) {
+  return static_cast<uint32_t>(in >> kTimeoutAt | out >> kTimeoutAt << kTimeoutBits);
+}
+// More carries, of bytes or packets; the field wraps by itself.
+constexpr uint64_t add_bytes(uint64_t word, uint64_t carries) {
+  return (word & ~kBytesMask) | ((word + carries) & kBytesMask);
+}
+constexpr uint64_t add_packets(uint64_t word, uint64_t carries) {
+  constexpr uint64_t kField = kPacketsMask << kPacketsAt;
+  return (word & ~kField) | ((word + (carries << kPacketsAt)) & kField);
+}
+constexpr uint64_t bytes(uint64_t word, uint32_t low) {
+  uint64_t high = word & kBytesMask;
+  high = (high + ((high ^ low >> 31) & 1)) & kBytesMask;
+  return high << 31 | (low & 0x7fffffff);
+}
+constexpr uint64_t packets(uint64_t word, uint16_t low) {
+  uint64_t high = word >> kPacketsAt & kPacketsMask;
+  high = (high + ((high ^ low >> 15) & 1)) & kPacketsMask;
+  return high << 15 | (low & 0x7fff);
+}
+}  // namespace session_carry
 
 // A session as show and synchronisation see it.
 struct SessionInfo {
@@ -200,7 +237,7 @@ inline SessionTranslation translation(const SessionKey& own, const SessionKey& o
   SessionTranslation result{others.destination(), others.source(), others.destination_port(),
                             others.source_port(), false};
   const unsigned length = own.version == 4 ? 4 : 16;
-  result.changed = own.version != others.version || result.source_port != own.source_port() ||
+  result.changed = result.source_port != own.source_port() ||
                    result.destination_port != own.destination_port() ||
                    std::memcmp(result.source, own.source(), length) != 0 ||
                    std::memcmp(result.destination, own.destination(), length) != 0;

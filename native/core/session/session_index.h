@@ -243,10 +243,7 @@ class SessionIndex {
   // Moves what now belongs to the new last bucket there. Each bucket of the chain is copied and freed before
   // its entries are put back, so no more overflow buckets are needed than there were.
   void split(uint32_t buckets) {
-    if (buckets == mask_ + 1) {
-      mask_ = mask_ << 1 | 1;
-      split_ = 0;
-    }
+    if (buckets == mask_ + 1) mask_ = mask_ << 1 | 1;
     const uint32_t from = split_;
     SessionBucket old = buckets_[from];
     buckets_[from] = SessionBucket{};

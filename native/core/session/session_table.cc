@@ -25,33 +25,16 @@ HaState unpack_ha(uint8_t packed, unsigned field) {
   return static_cast<HaState>(packed >> (2 * field) & 3);
 }
 
+uint32_t own_timeout(const SessionCold& cold) {
+  return session_carry::timeout(observe(cold.carry[0]), observe(cold.carry[1]));
+}
+
 // The whole tick of which `low` are the low 32 bits: at or before now, or up to an hour after it.
 uint64_t last_tick(uint32_t low, uint64_t now) {
   const uint32_t ago = static_cast<uint32_t>(now) - low;
   constexpr uint32_t kAhead = 3600 * kTicksPerSecond;
   if (ago > 0 - kAhead) return now + (0 - ago);
   return now < ago ? 0 : now - ago;
-}
-
-// 24-bit carries. The writer alone loads them plainly.
-void increment(uint8_t (&bytes)[3]) {
-  const uint32_t value = (bytes[0] | bytes[1] << 8 | static_cast<uint32_t>(bytes[2]) << 16) + 1;
-  for (unsigned i = 0; i < 3; ++i) publish(bytes[i], static_cast<uint8_t>(value >> (8 * i)));
-}
-uint64_t carried(const uint8_t (&bytes)[3]) {
-  return observe(bytes[0]) | observe(bytes[1]) << 8 | static_cast<uint64_t>(observe(bytes[2])) << 16;
-}
-
-// A counter whose low part may wrap, and carry, between two loads: read until the carry stood still.
-template <typename Low>
-uint64_t observe_counter(const uint8_t (&high)[3], const Low& low) {
-  uint64_t before = carried(high);
-  for (unsigned attempt = 0;; ++attempt) {
-    const uint64_t value = before << (8 * sizeof(Low)) | observe(low);
-    const uint64_t after = carried(high);
-    if (after == before || attempt == 8) return value;
-    before = after;
-  }
 }
 
 }  // namespace
@@ -158,18 +141,17 @@ void SessionTable::write_record(SessionFamily<kWords>& family, uint32_t slot, co
   publish(hot.state.tcp, static_cast<uint8_t>(session.tcp));
   publish(hot.state.ha, pack_ha(session.ha, session.wing_ha[0], session.wing_ha[1]));
   publish(hot.state.route_version, uint16_t{0});
+  const uint32_t timeout = at_most(session.timeout == 0 ? protocol_timeout(session) : session.timeout,
+                                   session_carry::kMostTimeout);
   for (unsigned wing = 0; wing < 2; ++wing) {
+    publish(record.carry[wing], session_carry::fresh(wing, timeout));
     publish(hot.state.bytes_low[wing], 0u);
     publish(hot.state.packets_low[wing], uint16_t{0});
     publish(hot.state.egress[wing],
             session.tunnel[wing] == kNoTunnel ? kNoEgress : session.tunnel[wing] | kTunnelBit);
-    for (unsigned i = 0; i < 3; ++i) publish(record.high[wing].bytes[i], uint8_t{0});
-    for (unsigned i = 0; i < 3; ++i) publish(record.high[wing].packets[i], uint8_t{0});
   }
   publish(record.policy, session.policy);
   publish(record.created, session.created == 0 ? tick : static_cast<uint32_t>(session.created / kTick));
-  const uint32_t seconds = session.timeout == 0 ? protocol_timeout(session) : session.timeout;
-  publish(record.timeout, at_most(seconds, kMostSeconds) * kTicksPerSecond);
 }
 
 // While memory fetches the two buckets, the index grows and the record is written; a record that is not
@@ -205,7 +187,7 @@ InsertResult SessionTable::insert_into(SessionFamily<kWords>& family, uint32_t f
   index.add(in_hash, slot);
   index.add(out_hash, slot | SessionIndex<kWords>::kWingBit);
   const uint32_t id = slot | family_bit;
-  wheel_.add(id, now / kTick + timeout_ticks(session.tcp, slab.cold(slot).timeout) + 1);
+  wheel_.add(id, now / kTick + timeout_ticks(session.tcp, own_timeout(slab.cold(slot))) + 1);
   auto& size = family_bit == 0 ? size4_ : size6_;
   size.store(size.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return {InsertStatus::kInserted, {id, slab.open(slot), Wing::kIn}};
@@ -243,23 +225,21 @@ bool SessionTable::remove(const SessionRef& ref) {
   return true;
 }
 
-uint32_t SessionTable::timeout_ticks(TcpState tcp, uint32_t own_ticks) const {
-  constexpr uint32_t kOwn = 0xffffffff;  // the session's own is in ticks already
-  const uint32_t seconds = tcp_timeout(tcp, kOwn, timeouts_);
-  return seconds == kOwn ? own_ticks : at_most(seconds, kMostSeconds) * kTicksPerSecond;
+uint32_t SessionTable::timeout_ticks(TcpState tcp, uint32_t own_seconds) const {
+  return at_most(tcp_timeout(tcp, own_seconds, timeouts_), kMostSeconds) * kTicksPerSecond;
 }
 
 // One tick is added because last_used is rounded down: never too early. A session may have been used a little
 // later than the caller's now; idle times over eight years are taken for shorter ones.
 uint64_t SessionTable::deadline(uint32_t id, uint64_t now_tick) {
   const SessionState& session = state_of(id);
-  const uint32_t timeout = timeout_ticks(static_cast<TcpState>(session.tcp), cold(id).timeout);
+  const uint32_t timeout = timeout_ticks(static_cast<TcpState>(session.tcp), own_timeout(cold(id)));
   return last_tick(session.last_used, now_tick) + timeout + 1;
 }
 
 // A shorter time-out must not wait for the timer that was armed with the longer one.
 void SessionTable::change_tcp(uint32_t id, SessionState& session, TcpState tcp, uint64_t now) {
-  const uint32_t own = cold(id).timeout;
+  const uint32_t own = own_timeout(cold(id));
   const bool shorter = timeout_ticks(tcp, own) < timeout_ticks(static_cast<TcpState>(session.tcp), own);
   publish(session.tcp, static_cast<uint8_t>(tcp));
   publish(session.last_used, static_cast<uint32_t>(now / kTick));
@@ -278,11 +258,14 @@ uint64_t SessionTable::next_deadline() const {
   return tick == TimerWheel<Links>::kNever ? kNever : tick * kTick;
 }
 
-void SessionTable::carry_bytes(uint32_t id, unsigned wing) {
-  increment(cold(id).high[wing].bytes);
+// Released, so that who sees the carry sees the low part that it belongs to.
+void SessionTable::carry_bytes(uint32_t id, unsigned wing, uint64_t carries) {
+  uint64_t& word = cold(id).carry[wing];
+  __atomic_store_n(&word, session_carry::add_bytes(word, carries), __ATOMIC_RELEASE);
 }
 void SessionTable::carry_packets(uint32_t id, unsigned wing) {
-  increment(cold(id).high[wing].packets);
+  uint64_t& word = cold(id).carry[wing];
+  __atomic_store_n(&word, session_carry::add_packets(word, 1), __ATOMIC_RELEASE);
 }
 
 void SessionTable::prefetch_for_expiry(uint32_t id) {
@@ -393,8 +376,13 @@ bool SessionTable::peek(const SessionFamily<kWords>& family, uint32_t id, Sessio
     to.key = SessionKey{};
     to.key.version = kWords == 2 ? 4 : 6;
     for (unsigned i = 0; i < kWords; ++i) to.key.words[i] = observe(hot.keys[wing][i]);
-    to.packets = observe_counter(record.high[wing].packets, hot.state.packets_low[wing]);
-    to.bytes = observe_counter(record.high[wing].bytes, hot.state.bytes_low[wing]);
+    // Over again if a carry came in between: the low parts may have gone round since.
+    for (uint64_t word = observe(record.carry[wing]), before = ~word; word != before;) {
+      before = word;
+      to.packets = session_carry::packets(word, observe(hot.state.packets_low[wing]));
+      to.bytes = session_carry::bytes(word, observe(hot.state.bytes_low[wing]));
+      word = observe(record.carry[wing]);
+    }
     to.ha = unpack_ha(packed, 1 + wing);
     const uint32_t egress = observe(hot.state.egress[wing]);
     const bool tunnel = egress != kNoEgress && (egress & kTunnelBit) != 0;
@@ -408,7 +396,7 @@ bool SessionTable::peek(const SessionFamily<kWords>& family, uint32_t id, Sessio
   info->created = last_tick(observe(record.created), tick) * kTick;
   const uint64_t used = last_tick(observe(hot.state.last_used), tick);
   info->last_used = used * kTick;
-  const uint32_t timeout = timeout_ticks(static_cast<TcpState>(info->tcp), observe(record.timeout));
+  const uint32_t timeout = timeout_ticks(static_cast<TcpState>(info->tcp), own_timeout(record));
   info->timeout = timeout / kTicksPerSecond;
   info->timeout_left =
       used + timeout <= tick ? 0 : static_cast<uint32_t>((used + timeout - tick) / kTicksPerSecond);

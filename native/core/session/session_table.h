@@ -208,10 +208,10 @@ class SessionTable {
 
   uint32_t protocol_timeout(const NewSession& session) const;
   // Ticks without a packet after which the session ends, in its present state.
-  uint32_t timeout_ticks(TcpState tcp, uint32_t own_ticks) const;
+  uint32_t timeout_ticks(TcpState tcp, uint32_t own_seconds) const;
   uint64_t deadline(uint32_t id, uint64_t now_tick);
   void change_tcp(uint32_t id, SessionState& state, TcpState tcp, uint64_t now);
-  void carry_bytes(uint32_t id, unsigned wing);
+  void carry_bytes(uint32_t id, unsigned wing, uint64_t carries);
   void carry_packets(uint32_t id, unsigned wing);
   void prefetch_for_expiry(uint32_t id);
   void prefetch_for_removal(uint32_t id);
@@ -238,12 +238,15 @@ inline bool SessionTable::account(const SessionRef& ref, uint32_t bytes, uint64_
   if (session == nullptr) return false;
   const unsigned wing = index_of(ref.wing);
   publish(session->last_used, static_cast<uint32_t>(now / kTick));
-  const uint32_t bytes_low = session->bytes_low[wing] + bytes;
-  if (bytes_low < bytes) carry_bytes(ref.id, wing);
-  publish(session->bytes_low[wing], bytes_low);
-  const uint16_t packets_low = static_cast<uint16_t>(session->packets_low[wing] + 1);
-  if (packets_low == 0) carry_packets(ref.id, wing);
-  publish(session->packets_low[wing], packets_low);
+  const uint32_t bytes_before = session->bytes_low[wing];
+  const uint64_t bytes_after = uint64_t{bytes_before} + bytes;
+  publish(session->bytes_low[wing], static_cast<uint32_t>(bytes_after));
+  if (bytes_after >> 31 != bytes_before >> 31) {
+    carry_bytes(ref.id, wing, (bytes_after >> 31) - (bytes_before >> 31));
+  }
+  const uint16_t packets = static_cast<uint16_t>(session->packets_low[wing] + 1);
+  publish(session->packets_low[wing], packets);
+  if ((packets & 0x7fff) == 0) carry_packets(ref.id, wing);
   return true;
 }
 
