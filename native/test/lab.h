@@ -100,8 +100,8 @@ struct Lab {
     plane.add_node(std::move(node));
     return made;
   }
-  std::shared_ptr<MemoryWire> wire(Node& a, Node& b) {
-    auto made = std::make_shared<MemoryWire>(512, plane.workers());
+  std::shared_ptr<MemoryWire> wire(Node& a, Node& b, uint32_t capacity = 512) {
+    auto made = std::make_shared<MemoryWire>(capacity, plane.workers());
     for (uint32_t side = 0; side < 2; ++side) {
       std::vector<std::unique_ptr<Port>> ports;
       for (uint32_t w = 0; w < plane.workers(); ++w) ports.push_back(MemoryWire::end(made, side, w));
