@@ -1,5 +1,7 @@
 // The hash functions against published values, keys, and the properties of tables, with every instruction
 // set.
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -7,6 +9,7 @@
 #include "chash/build.h"
 #include "chash/flow_key.h"
 #include "check.h"
+#include "json.h"
 
 using namespace penstock;
 using chash::ScoreIsa;
@@ -74,6 +77,129 @@ void siphash_published() {
   CHECK_EQ(chash::siphash13(count, 3, k0, k1), 0x8bf80ab8e7ddf7fbull);
   CHECK_EQ(static_cast<int64_t>(chash::siphash13(bytes_of("penstock penstock"), 17, 0, 0)),
            -6557808084945376888ll);
+}
+
+json::Value vectors(const char* name) {
+  return json::read_file(std::string(PENSTOCK_VECTORS "/") + name);
+}
+
+std::vector<uint8_t> from_hex(const std::string& hex) {
+  std::vector<uint8_t> bytes;
+  for (size_t i = 0; i < hex.size(); i += 2) {
+    bytes.push_back(static_cast<uint8_t>(std::stoul(hex.substr(i, 2), nullptr, 16)));
+  }
+  return bytes;
+}
+
+void toeplitz_published() {
+  const json::Value file = vectors("chash-toeplitz.json");
+  const std::vector<uint8_t> key = from_hex(file["key"].text);
+  CHECK(std::equal(key.begin(), key.end(), chash::kMicrosoftKey));
+  const chash::ToeplitzTable table(key.data());
+  CHECK_EQ(file["vectors"].items.size(), 8u);
+  for (const json::Value& v : file["vectors"].items) {
+    const bool v6 = v["family"].number == 6;
+    const size_t n = v6 ? 16 : 4;
+    uint8_t bytes[36];
+    inet_pton(v6 ? AF_INET6 : AF_INET, v["src"].text.c_str(), bytes);
+    inet_pton(v6 ? AF_INET6 : AF_INET, v["dst"].text.c_str(), bytes + n);
+    const uint16_t ports[2] = {htons(v["sport"].as<uint16_t>()), htons(v["dport"].as<uint16_t>())};
+    std::memcpy(bytes + 2 * n, ports, 4);
+    CHECK_EQ(chash::toeplitz(table, bytes, 2 * n), std::stoul(v["hash_l3"].text, nullptr, 16));
+    CHECK_EQ(chash::toeplitz(table, bytes, 2 * n + 4), std::stoul(v["hash_l3l4"].text, nullptr, 16));
+    const FlowFields fields{bytes,
+                            bytes + n,
+                            static_cast<uint8_t>(n),
+                            6,
+                            true,
+                            v["sport"].as<uint16_t>(),
+                            v["dport"].as<uint16_t>()};
+    const FlowKey flow = make_flow_key(HashKey::kFiveTuple, fields);
+    CHECK_EQ(FlowHasher(HashFunction::kToeplitz, 0)(flow.bytes, flow.length) >> 32,
+             std::stoul(v["hash_l3l4"].text, nullptr, 16));
+  }
+}
+
+HashKey key_named(const std::string& name) {
+  if (name == "source-ip") return HashKey::kSourceIp;
+  if (name == "destination-ip") return HashKey::kDestinationIp;
+  if (name == "symmetric") return HashKey::kSymmetric;
+  return name == "5-tuple" ? HashKey::kFiveTuple : HashKey::kSymmetricFiveTuple;
+}
+
+HashFunction function_named(const std::string& name) {
+  if (name == "toeplitz") return HashFunction::kToeplitz;
+  return name == "xxh64" ? HashFunction::kXxh64 : HashFunction::kSipHash13;
+}
+
+void golden_keys() {
+  const json::Value file = vectors("chash-keys.json");
+  CHECK(file.items.size() > 200);
+  const uint64_t seed = 0x0123456789abcdef;
+  const FlowHasher xxh64(HashFunction::kXxh64, seed), siphash(HashFunction::kSipHash13, seed),
+      toeplitz(HashFunction::kToeplitz, seed);
+  for (const json::Value& v : file.items) {
+    const std::vector<uint8_t> source = from_hex(v["source"].text),
+                               destination = from_hex(v["destination"].text);
+    FlowFields fields{};
+    fields.source = source.data();
+    fields.destination = destination.data();
+    fields.address_bytes = static_cast<uint8_t>(source.size());
+    fields.protocol = v["protocol"].as<uint8_t>();
+    fields.has_ports = !v["ports"].items.empty();
+    if (fields.has_ports) {
+      fields.source_port = v["ports"].items[0].as<uint16_t>();
+      fields.destination_port = v["ports"].items[1].as<uint16_t>();
+    }
+    const FlowKey key = make_flow_key(key_named(v["kind"].text), fields);
+    CHECK(std::vector<uint8_t>(key.bytes, key.bytes + key.length) == from_hex(v["key"].text));
+    CHECK_EQ(xxh64(key.bytes, key.length), std::stoull(v["xxh64"].text, nullptr, 16));
+    CHECK_EQ(siphash(key.bytes, key.length), std::stoull(v["siphash"].text, nullptr, 16));
+    CHECK_EQ(toeplitz(key.bytes, key.length), std::stoull(v["toeplitz"].text, nullptr, 16));
+    CHECK_EQ(Table::slot_of(xxh64(key.bytes, key.length), 65537), v["slot"].as<uint32_t>());
+  }
+}
+
+TableInput golden_input(const json::Value& v) {
+  TableInput input;
+  const json::Value& weights = v["weights"];
+  const size_t count = v.has("names") ? v["names"].items.size() : v["count"].as<size_t>();
+  for (size_t i = 0; i < count; ++i) {
+    const std::string name = v.has("names") ? v["names"].items[i].text : v["prefix"].text + std::to_string(i);
+    input.members.push_back({name, weights.items[i % weights.items.size()].as<uint32_t>()});
+  }
+  for (const json::Value& dead : v["dead"].items) input.dead.push_back(dead.text);
+  input.hasher = FlowHasher(function_named(v["hash"].text), std::stoull(v["seed"].text));
+  input.size = v["size"].as<uint32_t>();
+  input.slack = v["slack"].as<uint32_t>();
+  return input;
+}
+
+void golden_tables() {
+  const json::Value file = vectors("chash-golden.json");
+  CHECK_EQ(file.items.size(), 30u);
+  for (const json::Value& v : file.items) {
+    TableInput input = golden_input(v);
+    PreviousTable previous;
+    if (v.has("previousCount")) {
+      TableInput before = input;
+      before.members.resize(v["previousCount"].as<size_t>());
+      const BuiltTable built = build_table(before);
+      for (const TableMember& m : built.members) previous.names.push_back(m.name);
+      previous.home = built.home;
+      input.previous = &previous;
+    }
+    for (ScoreIsa isa : isas()) {
+      const BuiltTable built = build_table(input, isa);
+      CHECK_EQ(built.error, "");
+      CHECK_EQ(built.digest, std::stoull(v["digest"].text, nullptr, 16));
+      if (!v.has("slots")) continue;
+      for (size_t s = 0; s < built.slots.size(); ++s) {
+        CHECK_EQ(built.home[s], v["home"].items[s].as<uint16_t>());
+        CHECK_EQ(built.slots[s], v["slots"].items[s].as<uint16_t>());
+      }
+    }
+  }
 }
 
 void bursts_equal_single_hashes() {
@@ -241,6 +367,9 @@ void picks_follow_slots() {
 int main() {
   RUN(xxh64_published);
   RUN(siphash_published);
+  RUN(toeplitz_published);
+  RUN(golden_keys);
+  RUN(golden_tables);
   RUN(bursts_equal_single_hashes);
   RUN(one_failure_moves_only_its_slots);
   RUN(shares_are_even);
