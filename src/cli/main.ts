@@ -19,6 +19,11 @@ const verbs: readonly Verb[] = [
     summary: 'say what is wrong with a configuration, and what to write',
     load: async () => (await import('./check.js')).checkCommand(),
   },
+  {
+    name: 'demo',
+    summary: 'run the main job on memory ports: tunnels, router, gateways, a failure',
+    load: async () => (await import('./demo.js')).demoCommand(),
+  },
 ];
 
 /** Runs one command line, without the program's name; the code to exit with. */

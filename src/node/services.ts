@@ -1,5 +1,7 @@
 /** Real services: which are up, and the groups that are dealt anew when that changes. */
 import type { Config } from '../config/config.js';
+import { defaultTableSize, noMember } from '../lb/chash.js';
+import { compareBytes, FlowHasher, flowKey, slotOf } from '../lb/keys.js';
 import type { Address } from '../model/address.js';
 import { adjacencies } from '../routing/table.js';
 import type { NeighbourChange, NodeAction } from './event.js';
@@ -12,7 +14,6 @@ import {
   realServiceKey,
   withDirty,
 } from './state.js';
-import { noMember } from './tables.js';
 
 export interface Stepped {
   readonly state: NodeState;
@@ -34,9 +35,9 @@ export function configureServices(state: NodeState, config: Config, nowMs: numbe
     }
     for (const service of instance.virtualServices) {
       const found = instance.groups.find(({ name }) => name === service.group)!;
-      // the native builder numbers members by name
+      const encoder = new TextEncoder();
       const realServices = found.realServices.toSorted((a, b) =>
-        Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
+        compareBytes(encoder.encode(a.name), encoder.encode(b.name)),
       );
       const key = groupKey(instance.name, service.name);
       const before = state.groups.get(key);
@@ -57,10 +58,8 @@ export function configureServices(state: NodeState, config: Config, nowMs: numbe
   return judge({ ...state, services, groups }, new Set(groups.keys()), nowMs, 'configuration');
 }
 
-/** The next power of two from 256 for each member, at most 65,536: the builder's own default. */
 function emptySlots(members: number): Uint16Array {
-  const size = 2 ** Math.min(16, Math.max(8, Math.ceil(Math.log2(256 * Math.max(1, members)))));
-  return new Uint16Array(size).fill(noMember);
+  return new Uint16Array(defaultTableSize(members)).fill(noMember);
 }
 
 /** Neighbours that began or ceased to answer. */
@@ -249,4 +248,16 @@ export function movedSlots(before: Uint16Array, after: Uint16Array): { rehomed: 
     else others++;
   }
   return { rehomed, others };
+}
+
+/** The real service that the table gives a source address, null: none is up, or there is no such virtual service. */
+export function realServiceOf(state: NodeState, virtualAddress: Address, source: Address): string | null {
+  for (const { service, group, slots } of state.groups.values()) {
+    if (!service.address.equals(virtualAddress)) continue;
+    const fields = { source: source.bytes, destination: virtualAddress.bytes, protocol: 50 };
+    const hash = new FlowHasher('xxh64', service.hashSeed).hash(flowKey(service.hashKey, fields));
+    const member = slots[slotOf(hash, slots.length)]!;
+    return group.realServices[member]?.name ?? null;
+  }
+  return null;
 }

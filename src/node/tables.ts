@@ -1,5 +1,6 @@
 /** What the native core is to go by, made of a node's state: names become numbers, addresses bytes. */
 import type { Config, PolicyConfig } from '../config/config.js';
+import { noMember } from '../lb/chash.js';
 import type { Prefix } from '../model/prefix.js';
 import type {
   FilterTerm,
@@ -15,8 +16,6 @@ import type {
 import { type ActiveRoute, activeRoutes, adjacencies } from '../routing/table.js';
 import { memberStatistic, type NodeState, type Part, termStatistic } from './state.js';
 
-/** A slot or group without a member. */
-export const noMember = 0xffff;
 /** an interface that is gone keeps its place with a tag that none has (IEEE 802.1Q reserves it) */
 const reservedVlan = 4095;
 
