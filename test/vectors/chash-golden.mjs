@@ -51,7 +51,8 @@ const cases = [
   many(256, { weights: [1, 2, 3, 4], dead: ['gw11'] }),
   many(256, { weights: range(256).map((i) => i * 255 + 1) }),
   many(256, { previousCount: 255 }),
-  many(1024, { size: 1000000, weights: [65535, 1, 300], dead: ['gw1', 'gw2'] }),
+  many(1024, { size: 131071, weights: [65535, 1, 300], dead: ['gw1', 'gw2'] }),
+  many(3, { size: 1000000, weights: [65535, 1, 300], dead: ['gw1'] }),
 ];
 
 const tables = cases.map((each) => {
