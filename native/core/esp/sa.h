@@ -40,6 +40,8 @@ template <typename T>
 class Published {
  public:
   Published(T value = T()) : value_(value) {}
+  Published(const Published& other) : value_(T(other)) {}
+  void operator=(const Published& other) { *this = T(other); }
   operator T() const { return value_.load(std::memory_order_relaxed); }
   void operator=(T value) { value_.store(value, std::memory_order_relaxed); }
   void operator+=(T value) { *this = static_cast<T>(*this + value); }
