@@ -185,6 +185,8 @@ async function nativeCore(progress) {
       jobs,
       '--log-level',
       'warn',
+      // npm test turns them on in the same place
+      '--CDPENSTOCK_TESTS=OFF',
     ];
     const { code, output } = await run(process.execPath, [tool, ...args]);
     if (code !== 0) throw new SetupError(`the native core does not build:\n${tail(output, 60)}`);
@@ -194,16 +196,18 @@ async function nativeCore(progress) {
 
 async function compileTypeScript(progress) {
   const stamp = 'dist/.penstock-sources';
-  const files = filesBelow(['src'], (path) => path.includes('.') && !path.endsWith('.ts'));
+  const files = filesBelow(['src', 'bench'], (path) => path.includes('.') && !path.endsWith('.ts'));
   const value = digest([...files, 'tsconfig.json', 'package-lock.json']);
   if (isStamped(stamp, value)) return;
   await progress.step('TypeScript', async () => {
-    const { code, output } = await run(process.execPath, [
-      join(root, 'node_modules/typescript/bin/tsc'),
-      '-p',
-      'tsconfig.json',
-    ]);
-    if (code !== 0) throw new SetupError(`TypeScript does not compile:\n${tail(output)}`);
+    for (const project of ['tsconfig.json', 'bench/tsconfig.json']) {
+      const { code, output } = await run(process.execPath, [
+        join(root, 'node_modules/typescript/bin/tsc'),
+        '-p',
+        project,
+      ]);
+      if (code !== 0) throw new SetupError(`TypeScript does not compile:\n${tail(output)}`);
+    }
     removeOrphans();
     writeStamp(stamp, value);
   });
@@ -213,7 +217,9 @@ async function compileTypeScript(progress) {
 function removeOrphans() {
   for (const file of filesBelow(['dist'])) {
     const stem = /^dist\/(.*?)\.(js|d\.ts|js\.map)$/.exec(file)?.[1];
-    if (stem !== undefined && !existsSync(join(root, 'src', `${stem}.ts`))) rmSync(join(root, file));
+    if (stem === undefined) continue;
+    const source = stem.startsWith('bench/') ? `${stem}.ts` : `src/${stem}.ts`;
+    if (!existsSync(join(root, source))) rmSync(join(root, file));
   }
 }
 
