@@ -54,8 +54,12 @@ export async function fuzz(seconds) {
     return { ...result, skipped: targets.map((name) => `fuzz ${name}`) };
   }
   const build = 'native/build-fuzz';
-  const flags = ['-DCMAKE_C  const flags = sanitize === '' ? [] : ['-DPENSTOCK_ADDON=OFF', `-DPENSTOCK_SANITIZE=${sanitize}`];
-  const configured = await configure(build, ['-DPENSTOCK_TESTS=ON', ...flags]);_COMPILER=clang++', '-DPENSTOCK_FUZZ=ON', '-DPENSTOCK_ADDON=OFF', '-DPENSTOCK_SANITIZE=address'];
+  const flags = [
+    '-DCMAKE_CXX_COMPILER=clang++',
+    '-DPENSTOCK_FUZZ=ON',
+    '-DPENSTOCK_ADDON=OFF',
+    '-DPENSTOCK_SANITIZE=address',
+  ];
   const configured = await configure(build, flags);
   const built =
     configured.code === 0
