@@ -51,7 +51,7 @@ SaLifetime read_lifetime(const Arg& lifetime) {
 }
 
 void read_sa(const Arg& entry, uint32_t workers, SaOptions& out) {
-  out.spi = entry.get("spi").integer<uint32_t>(1, 0xffffffff);
+  out.spi = entry.get("spi").integer<uint32_t>(256, 0xffffffff);  // RFC 4303 §2.1
   const Span key = entry.get("key").bytes({20, 36});
   out.key = key.data;
   out.key_bytes = static_cast<uint32_t>(key.size);

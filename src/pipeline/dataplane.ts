@@ -223,6 +223,8 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   /** Resolves when every worker has turned, one has failed, or it is too late (which is a failure, too). */
   async #firstTurns(): Promise<void> {
     const { timers } = this.#options;
+    const before = this.#turns();
+    const waiting = () => this.#turns().findIndex((turns, worker) => turns === before[worker]);
     await new Promise<void>((resolve) => {
       const done = (): void => {
         cancelPoll();
@@ -230,11 +232,10 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
         resolve();
       };
       const cancelPoll = timers.every(2, () => {
-        if (this.#failure || this.#state !== 'running') done();
-        else if (this.native.workerStatus().every(({ turns }) => turns > 0)) done();
+        if (this.#failure || this.#state !== 'running' || waiting() < 0) done();
       });
       const cancelDeadline = timers.after(this.#limits.startDeadlineMs, () => {
-        const worker = this.native.workerStatus().findIndex(({ turns }) => turns === 0);
+        const worker = waiting();
         const message = `worker ${worker} has not turned ${this.#limits.startDeadlineMs} ms after its start`;
         this.#fail({ worker, reason: 'stalled', message, cause: null });
         done();
@@ -242,12 +243,21 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     });
   }
 
+  /** Turns of each worker; of a plane that was closed under it, those that it can no longer take. */
+  #turns(): number[] {
+    try {
+      return this.native.workerStatus().map(({ turns }) => turns);
+    } catch {
+      return new Array<number>(this.workers).fill(0);
+    }
+  }
+
   #watch(): void {
-    const beats: Heartbeat[] = this.native.workerStatus().map(({ turns }) => ({ turns, beatsMissed: 0 }));
+    const beats: Heartbeat[] = this.#turns().map((turns) => ({ turns, beatsMissed: 0 }));
     // Beats are counted, not time: a process that was stopped for a while has missed none.
     const most = Math.ceil(this.#limits.stallAfterMs / this.#limits.heartbeatMs);
     this.#cancelWatch = this.#options.timers.every(this.#limits.heartbeatMs, () => {
-      this.native.workerStatus().forEach(({ turns }, worker) => {
+      this.#turns().forEach((turns, worker) => {
         const beat = beats[worker]!;
         beat.beatsMissed = turns === beat.turns ? beat.beatsMissed + 1 : 0;
         beat.turns = turns;
@@ -283,7 +293,11 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     if (this.#state === 'closed') return { clean: true, failure: null, overdue: [], stuck: false };
     this.#state = 'stopping';
     this.#cancelWatch?.();
-    this.native.stop();
+    try {
+      this.native.stop();
+    } catch {
+      // Closed already, which stops it, too.
+    }
     let overdue: number[] = [];
     let stuck = false;
     if (started && this.#pool) {

@@ -1,0 +1,3 @@
+import { drive } from './drive.mjs';
+
+export default (task) => drive(task, () => process.exit(3));
