@@ -15,6 +15,11 @@ interface Verb {
 /** Every verb; its file is read only when it is called. */
 const verbs: readonly Verb[] = [
   {
+    name: 'bench',
+    summary: 'measure what this host can do, against the peers there are',
+    load: async () => (await import('./bench.js')).benchCommand(),
+  },
+  {
     name: 'check',
     summary: 'say what is wrong with a configuration, and what to write',
     load: async () => (await import('./check.js')).checkCommand(),

@@ -1,0 +1,12 @@
+import { addon } from './addon.js';
+import { crypto } from './crypto.js';
+import { demo } from './demo.js';
+import { esp } from './esp.js';
+import type { Question } from './question.js';
+import { router } from './router.js';
+import { scale } from './scale.js';
+import { session } from './session.js';
+import { tables } from './tables.js';
+
+/** All there are, in the order of `penstock bench all`. */
+export const questions: readonly Question[] = [crypto, esp, router, session, tables, scale, addon, demo];
