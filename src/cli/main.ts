@@ -25,6 +25,16 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./check.js')).checkCommand(),
   },
   {
+    name: 'run',
+    summary: 'run a node: router, gateway or both, by its configuration',
+    load: async () => (await import('./run.js')).runCommand(),
+  },
+  {
+    name: 'show',
+    summary: 'show what a running node knows: sessions, SAs, load balancing, routes, drops',
+    load: async () => (await import('./show.js')).showCommand(),
+  },
+  {
     name: 'demo',
     summary: 'run the main job on memory ports: tunnels, router, gateways, a failure',
     load: async () => (await import('./demo.js')).demoCommand(),

@@ -1,0 +1,64 @@
+import { Command } from 'commander';
+import { problemText } from '../config/problem.js';
+import { Daemon } from '../control/daemon.js';
+import { StartError } from '../control/errors.js';
+import { checkFile } from './check.js';
+import { Exit } from './exit-codes.js';
+import { createOutput, type Output } from './output.js';
+
+/** `penstock run CONFIG`: a node on the ports that its configuration names, until it is told to end. */
+export function runCommand(output: Output = createOutput()): Command {
+  return new Command('run')
+    .summary('run a node: router, gateway or both, by its configuration')
+    .description(
+      'Run a node on the ports that its configuration names, until SIGTERM or SIGINT. What happens is told on\n' +
+        'standard error; penstock show asks it.',
+    )
+    .argument('<config>', 'the configuration; - is standard input')
+    .option('--json', 'tell what happens as one JSON object a line')
+    .action(async (file: string, options: { json?: boolean }) => run(file, options.json === true, output));
+}
+
+async function run(file: string, json: boolean, output: Output): Promise<void> {
+  const { config, problems } = checkFile(file);
+  if (config === null) {
+    if (json) output.json({ problems });
+    else for (const problem of problems) output.message(problemText(problem));
+    throw new Exit('badConfiguration');
+  }
+  const log = json
+    ? (message: string) => output.json({ time: new Date().toISOString(), message })
+    : output.message;
+  let end: (why: Ending) => void = () => {};
+  const ended = new Promise<Ending>((resolve) => {
+    end = resolve;
+  });
+  const onSignal = (signal: NodeJS.Signals) => end({ signal });
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  try {
+    const daemon = await start(config, log, (failure) => end({ failure }));
+    const why = await ended;
+    if ('signal' in why) log(`${why.signal}: ending`);
+    else log(`${why.failure}; ending`);
+    await daemon.stop();
+    if ('failure' in why) throw new Exit('failure');
+    if (why.signal === 'SIGINT') throw new Exit('interrupted');
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+type Ending = { readonly signal: NodeJS.Signals } | { readonly failure: string };
+
+async function start(
+  config: Parameters<typeof Daemon.start>[0]['config'],
+  log: (line: string) => void,
+  onFailure: (message: string) => void,
+): Promise<Daemon> {
+  try {
+    return await Daemon.start({ config, log, onFailure });
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    throw new Exit(error.reason === 'privilege' ? 'lackingPrivilege' : 'failure', error.message);
+  }
+}

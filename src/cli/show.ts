@@ -1,0 +1,185 @@
+import { Command } from 'commander';
+import { nearest } from '../config/problem.js';
+import { ControlClient } from '../control/client.js';
+import type { SessionsView, ViewName } from '../control/show/views.js';
+import { findSocket } from '../control/socket.js';
+import { Exit } from './exit-codes.js';
+import { createOutput, type Output } from './output.js';
+import { showText } from './show-text.js';
+
+interface Topic {
+  readonly view: ViewName;
+  /** the reference documents' words */
+  readonly words: readonly string[];
+  readonly aliases: readonly string[];
+  /** words that may follow, each with a value: [word, parameter] */
+  readonly parameters?: Readonly<Record<string, string>>;
+  readonly what: string;
+}
+
+const topics: readonly Topic[] = [
+  {
+    view: 'session',
+    words: ['security', 'flow', 'session'],
+    aliases: ['sessions'],
+    what: 'flow sessions with their two wings',
+  },
+  {
+    view: 'security-associations',
+    words: ['security', 'ipsec', 'security-associations'],
+    aliases: ['sa', 'sas'],
+    parameters: { 'vpn-name': 'vpn' },
+    what: 'IPsec SAs of every tunnel (vpn-name NAME)',
+  },
+  {
+    view: 'packet-drop',
+    words: ['security', 'packet-drop', 'records'],
+    aliases: ['drops'],
+    what: 'packets that were dropped last, and why',
+  },
+  {
+    view: 'traffic-load-balance',
+    words: ['services', 'traffic-load-balance', 'statistics'],
+    aliases: ['tlb'],
+    parameters: { instance: 'instance' },
+    what: 'virtual services and their real services (instance NAME)',
+  },
+  {
+    view: 'route',
+    words: ['route'],
+    aliases: ['routes'],
+    parameters: { table: 'table' },
+    what: 'routes of every routing instance (table NAME)',
+  },
+  {
+    view: 'counters',
+    words: ['counters'],
+    aliases: [],
+    what: 'counters of the node and of firewall filters',
+  },
+  { view: 'workers', words: ['workers'], aliases: [], what: 'worker threads' },
+  {
+    view: 'neighbours',
+    words: ['neighbours'],
+    aliases: ['arp', 'neighbors'],
+    what: 'neighbours: ARP and neighbour discovery',
+  },
+  { view: 'ports', words: ['ports'], aliases: [], what: 'ports, and what is wrong with them' },
+];
+
+interface ShowFlags {
+  socket?: string;
+  json?: boolean;
+  all?: boolean;
+}
+
+/** `penstock show …`: what a running node knows, over its control socket. */
+export function showCommand(output: Output = createOutput()): Command {
+  const list = topics
+    .map(({ words, aliases, what }) => `  ${[words.join(' '), ...aliases].join(', ').padEnd(52)} ${what}`)
+    .join('\n');
+  return new Command('show')
+    .summary('show what a running node knows: sessions, SAs, load balancing, routes, drops')
+    .description('Show what a running node knows. Words may be cut short as long as they are clear.')
+    .argument('[words...]', 'what to show')
+    .option('--socket <path>', 'its control socket; needed where several nodes run')
+    .option('--all', 'counters: those at 0, too')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', `\nWhat there is:\n${list}`)
+    .action(async (words: string[], flags: ShowFlags) => show(words, flags, output));
+}
+
+async function show(words: readonly string[], flags: ShowFlags, output: Output): Promise<void> {
+  const { topic, params } = understand(words);
+  const socket = flags.socket ?? orExit(() => findSocket());
+  const client = await ControlClient.open(socket).catch((error: Error) => {
+    throw new Exit('failure', error.message);
+  });
+  try {
+    const given = { ...params, ...(topic.view === 'counters' && flags.all === true ? { all: true } : {}) };
+    const view = await ask(client, topic.view, given);
+    if (flags.json === true) output.json(view);
+    else for (const line of showText(topic.view, view as never)) output.data(line);
+  } finally {
+    client.close();
+  }
+}
+
+/** Sessions come in pages; everything else at once. */
+async function ask(client: ControlClient, what: ViewName, params: Record<string, unknown>): Promise<object> {
+  if (what !== 'session') return (await client.request('show', { what, ...params })) as object;
+  const sessions: SessionsView['sessions'][number][] = [];
+  let page: SessionsView;
+  let from: object = {};
+  do {
+    page = (await client.request('show', { what, ...params, ...from })) as SessionsView;
+    sessions.push(...page.sessions);
+    from = page.next ?? {};
+  } while (page.next !== null);
+  return { sessions, totalSessions: page.totalSessions };
+}
+
+/** Throws Exit with what is meant, or what there is. */
+export function understand(words: readonly string[]): { topic: Topic; params: Record<string, string> } {
+  if (words.length === 0)
+    throw new Exit('usage', `show wants to know what: ${topics.map(nameOf).join(', ')}`);
+  const found = topics.flatMap((topic) => {
+    const length = matchLength(topic, words);
+    return length === 0 ? [] : [{ topic, length }];
+  });
+  const exact = found.filter(
+    ({ topic, length }) =>
+      nameOf(topic) === words.slice(0, length).join(' ') || topic.aliases.includes(words[0]!),
+  );
+  const chosen = exact.length === 1 ? exact : found;
+  if (chosen.length > 1) {
+    throw new Exit(
+      'usage',
+      `show ${words.join(' ')} may mean ${chosen.map(({ topic }) => nameOf(topic)).join(' or ')}`,
+    );
+  }
+  const [only] = chosen;
+  if (only === undefined) {
+    const meant = nearest(
+      words.join(' '),
+      topics.flatMap((topic) => [nameOf(topic), ...topic.aliases]),
+    );
+    const hint = meant === undefined ? `try ${topics.map(nameOf).join(', ')}` : `did you mean ${meant}?`;
+    throw new Exit('usage', `nothing to show called ${words.join(' ')}; ${hint}`);
+  }
+  return { topic: only.topic, params: parametersOf(only.topic, words.slice(only.length)) };
+}
+
+const nameOf = (topic: Topic) => topic.words.join(' ');
+
+/** How many of the words name the topic, 0: they do not. */
+function matchLength({ words, aliases }: Topic, given: readonly string[]): number {
+  if (aliases.includes(given[0]!)) return 1;
+  if (given.length < words.length) return 0;
+  return words.every((word, i) => word.startsWith(given[i]!)) ? words.length : 0;
+}
+
+function parametersOf(topic: Topic, words: readonly string[]): Record<string, string> {
+  const params: Record<string, string> = {};
+  const known = topic.parameters ?? {};
+  for (let i = 0; i < words.length; i += 2) {
+    const parameter = Object.hasOwn(known, words[i]!) ? known[words[i]!] : undefined;
+    const names = Object.keys(known);
+    if (parameter === undefined) {
+      const mend =
+        names.length === 0 ? 'takes nothing more' : `takes ${names.map((name) => `${name} NAME`).join(', ')}`;
+      throw new Exit('usage', `show ${nameOf(topic)} ${mend}, not ${words[i]}`);
+    }
+    if (words[i + 1] === undefined) throw new Exit('usage', `show ${nameOf(topic)} ${words[i]} wants a name`);
+    params[parameter] = words[i + 1]!;
+  }
+  return params;
+}
+
+function orExit<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw new Exit('failure', (error as Error).message);
+  }
+}

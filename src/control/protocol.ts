@@ -1,0 +1,132 @@
+/**
+ * What is spoken over the control socket: one JSON object a line.
+ *
+ *   → {"id":1,"method":"show","params":{"what":"route"}}
+ *   ← {"id":1,"result":{…}}      or {"id":1,"error":{"message":"…"}}
+ *   ← {"event":"superseded","routes":[…]}     unasked, to whoever exports routes
+ */
+import { z } from 'zod';
+import { parseAddress, parsePrefix } from '../config/address.js';
+import type { Address } from '../model/address.js';
+import type { Prefix } from '../model/prefix.js';
+import type { PrefixOfInstance } from '../node/event.js';
+import type { Announcement } from '../routing/ari.js';
+
+/** Grows when a message changes its meaning. */
+export const protocolVersion = 1;
+
+/** No honest line is longer: 10,000 routes have about 1 MB. */
+export const longestLine = 16 * 1024 * 1024;
+
+const address = z.string().transform((text, context): Address => {
+  const parsed = parseAddress(text);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: `${text.slice(0, 50)} is not an IP address` });
+  return z.NEVER;
+});
+const prefix = z.string().transform((text, context): Prefix => {
+  const parsed = parsePrefix(text);
+  if (parsed?.isNetwork() === true) return parsed;
+  context.addIssue({ code: 'custom', message: `${text.slice(0, 60)} is not a prefix` });
+  return z.NEVER;
+});
+const routingInstance = z.string().min(1).max(63);
+const prefixOfInstance = z.strictObject({ routingInstance, prefix });
+const announcement = z.strictObject({ routingInstance, prefix, nextHop: address });
+
+const request = z.strictObject({
+  id: z.int().min(0),
+  method: z.string().max(40),
+  params: z.unknown().optional(),
+});
+export type Request = z.infer<typeof request>;
+
+/** Parameters of each method. */
+export const parameters = {
+  hello: z.strictObject({}),
+  show: z.looseObject({ what: z.string().max(60) }),
+  'ari.open': z.strictObject({ hostName: z.string().min(1).max(63), addresses: z.array(address).max(4096) }),
+  'ari.announce': z.strictObject({ routes: z.array(announcement).max(100_000) }),
+  'ari.withdraw': z.strictObject({ routes: z.array(prefixOfInstance).max(100_000) }),
+} as const;
+export type Method = keyof typeof parameters;
+
+const response = z.union([
+  z.object({ id: z.int(), result: z.unknown() }),
+  z.object({ id: z.int(), error: z.object({ message: z.string() }) }),
+  z.object({ event: z.literal('superseded'), routes: z.array(prefixOfInstance) }),
+]);
+export type Response = z.infer<typeof response>;
+
+export interface Hello {
+  readonly protocol: number;
+  readonly hostName: string;
+  readonly pid: number;
+}
+
+/** Throws Error with what is wrong. */
+export function readRequest(line: string): Request {
+  return parse(request, line);
+}
+
+export function readResponse(line: string): Response {
+  return parse(response, line);
+}
+
+function parse<T extends z.ZodType>(type: T, line: string): z.infer<T> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new Error('not a line of JSON');
+  }
+  const result = type.safeParse(value);
+  if (!result.success) throw new Error(issueText(result.error));
+  return result.data;
+}
+
+export function issueText({ issues }: z.ZodError): string {
+  return issues
+    .slice(0, 5)
+    .map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`))
+    .join('; ');
+}
+
+/** Bigints as numbers where they fit, else as texts. */
+export function writeLine(message: object): string {
+  const text = JSON.stringify(message, (_key, value: unknown) => {
+    if (typeof value !== 'bigint') return value;
+    return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  });
+  return `${text}\n`;
+}
+
+export const routesToJson = (routes: readonly (Announcement | PrefixOfInstance)[]) =>
+  routes.map((route) => ({
+    routingInstance: route.routingInstance,
+    prefix: String(route.prefix),
+    ...('nextHop' in route ? { nextHop: String(route.nextHop) } : {}),
+  }));
+
+/** Cuts what arrives into lines. */
+export class LineReader {
+  #rest: Buffer[] = [];
+  #length = 0;
+
+  /** The lines that are complete now. Throws RangeError once one is longer than any may be. */
+  push(chunk: Buffer): string[] {
+    const lines: string[] = [];
+    let from = 0;
+    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) {
+      this.#rest.push(chunk.subarray(from, at));
+      lines.push(Buffer.concat(this.#rest).toString('utf8'));
+      this.#rest = [];
+      this.#length = 0;
+      from = at + 1;
+    }
+    this.#rest.push(chunk.subarray(from));
+    this.#length += chunk.length - from;
+    if (this.#length > longestLine) throw new RangeError(`a line longer than ${longestLine} bytes`);
+    return lines.filter((line) => line.trim() !== '');
+  }
+}

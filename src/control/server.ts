@@ -1,0 +1,164 @@
+/** The control socket's server: requests are answered in order, each connection by itself. */
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Address } from '../model/address.js';
+import type { PrefixOfInstance } from '../node/event.js';
+import type { Announcement } from '../routing/ari.js';
+import {
+  type Hello,
+  issueText,
+  LineReader,
+  type Method,
+  parameters,
+  protocolVersion,
+  readRequest,
+  routesToJson,
+  writeLine,
+} from './protocol.js';
+import { takeSocket } from './socket.js';
+
+/** What the node does with what is asked. Errors that are thrown are the answer. */
+export interface ControlHandler {
+  readonly hostName: string;
+  show(what: string, params: Readonly<Record<string, unknown>>): object;
+  exporterOpened(exporter: string, addresses: readonly Address[]): void;
+  exporterClosed(exporter: string): void;
+  routesAnnounced(exporter: string, routes: readonly Announcement[]): void;
+  routesWithdrawn(exporter: string, routes: readonly PrefixOfInstance[]): void;
+}
+
+/** More than this unread, and whoever asked is gone or does not mean to read. */
+const mostUnread = 256 * 1024 * 1024;
+
+interface Connection {
+  readonly socket: Socket;
+  /** name of the gateway that exports routes over it, null: none does */
+  exporter: string | null;
+}
+
+export class ControlServer {
+  readonly #handler: ControlHandler;
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  #remove: () => void = () => {};
+
+  private constructor(handler: ControlHandler) {
+    this.#handler = handler;
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /** Throws StartError when the socket cannot be had. */
+  static async listen(path: string, handler: ControlHandler): Promise<ControlServer> {
+    const server = new ControlServer(handler);
+    server.#remove = await takeSocket(server.#server, path);
+    // an error of accepting one connection is not the end of the others
+    server.#server.on('error', () => {});
+    return server;
+  }
+
+  /** Tells a gateway that another took these over. */
+  tellSuperseded(exporter: string, routes: readonly PrefixOfInstance[]): void {
+    for (const connection of this.#connections) {
+      if (connection.exporter === exporter)
+        this.#send(connection, { event: 'superseded', routes: routesToJson(routes) });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#remove();
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const { socket } of this.#connections) socket.destroy();
+    await closed;
+  }
+
+  #accept(socket: Socket): void {
+    const connection: Connection = { socket, exporter: null };
+    const reader = new LineReader();
+    this.#connections.add(connection);
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const line of reader.push(chunk)) this.#answer(connection, line);
+      } catch {
+        socket.destroy();
+      }
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#connections.delete(connection);
+      const { exporter } = connection;
+      connection.exporter = null;
+      if (exporter !== null) this.#handler.exporterClosed(exporter);
+    });
+  }
+
+  #answer(connection: Connection, line: string): void {
+    let id = 0;
+    try {
+      const request = readRequest(line);
+      id = request.id;
+      if (!Object.hasOwn(parameters, request.method)) throw new Error(`unknown method ${request.method}`);
+      const method = request.method as Method;
+      this.#send(connection, { id, result: this.#perform(connection, method, request.params ?? {}) });
+    } catch (error) {
+      this.#send(connection, { id, error: { message: (error as Error).message } });
+    }
+  }
+
+  #perform(connection: Connection, method: Method, params: unknown): object {
+    switch (method) {
+      case 'hello': {
+        const hello: Hello = {
+          protocol: protocolVersion,
+          hostName: this.#handler.hostName,
+          pid: process.pid,
+        };
+        return hello;
+      }
+      case 'show': {
+        const { what, ...rest } = read('show', params);
+        return this.#handler.show(what, rest);
+      }
+      case 'ari.open': {
+        const { hostName, addresses } = read('ari.open', params);
+        this.#open(connection, hostName, addresses);
+        return {};
+      }
+      case 'ari.announce':
+        this.#handler.routesAnnounced(exporterOf(connection), read('ari.announce', params).routes);
+        return {};
+      case 'ari.withdraw':
+        this.#handler.routesWithdrawn(exporterOf(connection), read('ari.withdraw', params).routes);
+        return {};
+    }
+  }
+
+  /** A gateway that comes again before its old session was seen to end takes the place of that. */
+  #open(connection: Connection, hostName: string, addresses: readonly Address[]): void {
+    if (connection.exporter !== null)
+      throw new Error(`ari.open: this session is ${connection.exporter}'s already`);
+    for (const other of this.#connections) {
+      if (other.exporter !== hostName) continue;
+      other.exporter = null;
+      this.#handler.exporterClosed(hostName);
+      other.socket.destroy();
+    }
+    connection.exporter = hostName;
+    this.#handler.exporterOpened(hostName, addresses);
+  }
+
+  #send({ socket }: Connection, message: object): void {
+    if (socket.destroyed) return;
+    socket.write(writeLine(message));
+    if (socket.writableLength > mostUnread) socket.destroy();
+  }
+}
+
+function read<M extends Method>(method: M, params: unknown): ReturnType<(typeof parameters)[M]['parse']> {
+  const result = parameters[method].safeParse(params);
+  if (!result.success) throw new Error(`${method}: ${issueText(result.error)}`);
+  return result.data as ReturnType<(typeof parameters)[M]['parse']>;
+}
+
+function exporterOf({ exporter }: Connection): string {
+  if (exporter === null) throw new Error('ari.open comes first');
+  return exporter;
+}

@@ -1,0 +1,91 @@
+import { Address } from '../../model/address.js';
+import type { TunnelState } from '../../node/state.js';
+import { counters as definitions } from '../../pipeline/counters.js';
+import type { SaStatus } from '../../pipeline/native.js';
+import { type NodeView, protocolName } from './node-view.js';
+import type { SasView, SaView, Views } from './views.js';
+
+/** The SAs of every tunnel: inbound ones, then the outbound one. Nothing of a key but its length. */
+export function showSas(view: NodeView, params: { vpn?: string | undefined }): SasView {
+  const { state, dataplane, node } = view;
+  const tunnels = [...state.tunnels.values()].filter(
+    ({ tunnel }) => params.vpn === undefined || tunnel.name === params.vpn,
+  );
+  const statusOf = (direction: 'inbound' | 'outbound', indices: number[]) =>
+    new Map(dataplane.native.saStatus(node, direction, indices).map((status) => [status.index, status]));
+  const inbound = statusOf(
+    'inbound',
+    tunnels.flatMap((tunnel) => tunnel.inbound.map(({ index }) => index)),
+  );
+  const outbound = statusOf(
+    'outbound',
+    tunnels.flatMap(({ outbound: sa }) => (sa === null ? [] : [sa.index])),
+  );
+  return {
+    activeTunnels: tunnels.filter(({ outbound: sa }) => sa !== null).length,
+    securityAssociations: tunnels.flatMap((tunnel) => [
+      ...tunnel.inbound.map((sa) => saView(view, tunnel, 'inbound', sa.spi, inbound.get(sa.index))),
+      saView(
+        view,
+        tunnel,
+        'outbound',
+        tunnel.outbound?.spi ?? 0,
+        tunnel.outbound === null ? undefined : outbound.get(tunnel.outbound.index),
+      ),
+    ]),
+    generation: view.generation,
+  };
+}
+
+function saView(
+  { state }: NodeView,
+  { tunnel }: TunnelState,
+  direction: 'inbound' | 'outbound',
+  spi: number,
+  status: SaStatus | undefined,
+): SaView {
+  const vpn = state.config?.vpns.find(({ name }) => name === tunnel.name);
+  return {
+    id: tunnel.id,
+    vpn: tunnel.name,
+    direction,
+    algorithm: vpn?.manual.encryptionAlgorithm === 'aes-128-gcm' ? 'aes-gcm-128' : 'aes-gcm-256',
+    spi: spi.toString(16).padStart(8, '0'),
+    gateway: String(tunnel.gateway),
+    localAddress: String(tunnel.localAddress),
+    routingInstance: tunnel.routingInstance,
+    bindInterface: tunnel.bindInterface,
+    state: status === undefined ? 'refused' : status.expired ? 'expired' : 'installed',
+    packets: status?.packets ?? 0n,
+    bytes: status?.bytes ?? 0n,
+    sequence: status?.sequence ?? 0n,
+    rekeyWanted: status?.rekeyWanted ?? false,
+    worker: status?.anchor ?? 0,
+    drops: Object.fromEntries(
+      Object.entries(status?.drops ?? {}).filter(([, count]) => (count ?? 0n) > 0n),
+    ) as Record<string, bigint>,
+  };
+}
+
+/** What was dropped last, the newest first. */
+export function showDrops(
+  { dataplane, node, coreEpochMs, portNames }: NodeView,
+  params: { most?: number | undefined },
+): Views['packet-drop'] {
+  const text = (bytes: Uint8Array | null) => (bytes === null ? null : String(new Address(bytes)));
+  const records = dataplane.native.dropRecords(node, params.most ?? 100).map((record) => {
+    const definition = definitions[record.reason];
+    return {
+      time: new Date(coreEpochMs + Number(record.timeNs) / 1e6).toISOString(),
+      source: text(record.source),
+      sourcePort: record.sourcePort,
+      destination: text(record.destination),
+      destinationPort: record.destinationPort,
+      protocol: protocolName(record.protocol),
+      port: portNames[record.port] ?? String(record.port),
+      reason: definition?.camelName ?? String(record.reason),
+      words: definition?.words ?? '',
+    };
+  });
+  return { records };
+}

@@ -1,0 +1,47 @@
+/** Answers `show`: which view, with which parameters. */
+import { z } from 'zod';
+import { issueText } from '../protocol.js';
+import { showCounters, showNeighbours, showPorts, showWorkers } from './machine.js';
+import type { NodeView } from './node-view.js';
+import { showRoutes } from './routes.js';
+import { showDrops, showSas } from './security.js';
+import { showLoadBalance } from './services.js';
+import { showSessions } from './sessions.js';
+import type { ViewName, Views } from './views.js';
+
+const name = z.string().max(63).optional();
+
+function view<P extends z.ZodType, R>(params: P, make: (node: NodeView, params: z.infer<P>) => R) {
+  return (node: NodeView, given: unknown): R => {
+    const result = params.safeParse(given);
+    if (!result.success) throw new Error(issueText(result.error));
+    return make(node, result.data);
+  };
+}
+
+const views: { readonly [V in ViewName]: (node: NodeView, params: unknown) => Views[V] } = {
+  route: view(z.strictObject({ table: name }), showRoutes),
+  session: view(
+    z.strictObject({
+      worker: z.int().min(0).optional(),
+      cursor: z
+        .string()
+        .regex(/^\d{1,20}$/)
+        .optional(),
+    }),
+    showSessions,
+  ),
+  'security-associations': view(z.strictObject({ vpn: name }), showSas),
+  'traffic-load-balance': view(z.strictObject({ instance: name }), showLoadBalance),
+  counters: view(z.strictObject({ all: z.boolean().optional() }), showCounters),
+  'packet-drop': view(z.strictObject({ most: z.int().min(1).max(10_000).optional() }), showDrops),
+  workers: view(z.strictObject({}), showWorkers),
+  neighbours: view(z.strictObject({}), showNeighbours),
+  ports: view(z.strictObject({}), showPorts),
+};
+
+/** Throws Error for what there is not. */
+export function show(node: NodeView, what: string, params: Readonly<Record<string, unknown>>): object {
+  if (!Object.hasOwn(views, what)) throw new Error(`nothing to show called ${what}`);
+  return views[what as ViewName](node, params);
+}

@@ -1,0 +1,182 @@
+/** What show tells, as values: what `--json` prints, and what the command makes its tables of. */
+
+export interface RouteView {
+  readonly routingInstance: string;
+  readonly family: 'inet' | 'inet6';
+  readonly prefix: string;
+  readonly active: boolean;
+  /** its next hop cannot be resolved */
+  readonly hidden: boolean;
+  readonly protocol: string;
+  readonly preference: number;
+  readonly ageSeconds: number;
+  /** e.g. an address, or 'Local' */
+  readonly nextHop: string;
+  /** interface; null: none, or not resolved */
+  readonly via: string | null;
+  readonly origin: string;
+}
+
+export interface WingView {
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly destinationPort: number;
+  readonly protocol: string;
+  readonly interface: string;
+  readonly packets: bigint;
+  readonly bytes: bigint;
+  readonly haWingState: string;
+}
+
+export interface SessionView {
+  readonly sessionId: bigint;
+  readonly policyName: string;
+  readonly haState: string;
+  readonly timeoutSeconds: number;
+  readonly sessionState: 'Valid';
+  readonly tcpState: string | null;
+  readonly worker: number;
+  readonly in: WingView;
+  readonly out: WingView;
+}
+
+export interface SessionsView {
+  readonly sessions: readonly SessionView[];
+  readonly totalSessions: number;
+  /** asks for the next page; null: this was the last */
+  readonly next: { readonly worker: number; readonly cursor: string } | null;
+}
+
+export interface SaView {
+  readonly id: number;
+  readonly vpn: string;
+  readonly direction: 'inbound' | 'outbound';
+  readonly algorithm: string;
+  readonly spi: string;
+  readonly gateway: string;
+  readonly localAddress: string;
+  readonly routingInstance: string;
+  readonly bindInterface: string;
+  readonly state: 'installed' | 'expired' | 'refused';
+  readonly packets: bigint;
+  readonly bytes: bigint;
+  readonly sequence: bigint;
+  readonly rekeyWanted: boolean;
+  readonly worker: number;
+  readonly drops: Readonly<Record<string, bigint>>;
+}
+
+export interface SasView {
+  readonly activeTunnels: number;
+  readonly securityAssociations: readonly SaView[];
+  /** null: nothing needs one; of the generation that is part of every IV */
+  readonly generation: number | null;
+}
+
+export interface RealServiceView {
+  readonly name: string;
+  readonly address: string;
+  readonly status: 'UP' | 'DOWN';
+  readonly packetsSent: bigint;
+  readonly bytesSent: bigint;
+  readonly sinceSeconds: number;
+  readonly neighbour: string;
+  readonly session: string;
+  /** slots of the table */
+  readonly slots: number;
+}
+
+export interface VirtualServiceView {
+  readonly instance: string;
+  readonly interface: string;
+  readonly interfaceState: 'UP' | 'DOWN';
+  readonly activeRealServices: number;
+  readonly totalRealServices: number;
+  readonly virtualService: string;
+  readonly address: string;
+  readonly mode: string;
+  readonly routingInstance: string;
+  readonly group: string;
+  readonly slots: number;
+  readonly upSeconds: number;
+  readonly packetsSent: bigint;
+  readonly bytesSent: bigint;
+  readonly realServices: readonly RealServiceView[];
+}
+
+export interface CounterView {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly words: string;
+  readonly meaning: string;
+  readonly isDrop: boolean;
+}
+
+export interface FilterCounterView {
+  readonly filter: string;
+  readonly counter: string;
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+export interface CountersView {
+  readonly counters: readonly CounterView[];
+  readonly filters: readonly FilterCounterView[];
+}
+
+export interface DropView {
+  /** ISO 8601 */
+  readonly time: string;
+  readonly source: string | null;
+  readonly sourcePort: number;
+  readonly destination: string | null;
+  readonly destinationPort: number;
+  readonly protocol: string;
+  readonly port: string;
+  readonly reason: string;
+  readonly words: string;
+}
+
+export interface WorkerView {
+  readonly worker: number;
+  readonly state: string;
+  readonly turns: number;
+  readonly busyPercent: number;
+}
+
+export interface WorkersView {
+  readonly workers: readonly WorkerView[];
+  readonly kernel: string;
+  readonly kernels: readonly string[];
+  readonly framesInUse: number;
+  readonly upSeconds: number;
+}
+
+export interface NeighbourView {
+  readonly address: string;
+  readonly mac: string | null;
+  readonly interface: string;
+  readonly state: string;
+}
+
+export interface PortView {
+  readonly name: string;
+  readonly open: boolean;
+  readonly fault: string;
+}
+
+/** What can be asked for, and what comes back. */
+export interface Views {
+  readonly route: { readonly routes: readonly RouteView[] };
+  readonly session: SessionsView;
+  readonly 'security-associations': SasView;
+  readonly 'traffic-load-balance': { readonly virtualServices: readonly VirtualServiceView[] };
+  readonly counters: CountersView;
+  readonly 'packet-drop': { readonly records: readonly DropView[] };
+  readonly workers: WorkersView;
+  readonly neighbours: { readonly neighbours: readonly NeighbourView[] };
+  readonly ports: { readonly ports: readonly PortView[] };
+}
+export type ViewName = keyof Views;
