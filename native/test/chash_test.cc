@@ -368,6 +368,16 @@ void logarithm_falls() {
   }
 }
 
+// The same digest stands in test/lb/chash.test.ts.
+void logarithm_is_the_same_everywhere() {
+  std::vector<uint8_t> bytes;
+  for (uint32_t v = 0; v < 65536; ++v) {
+    const uint32_t value = chash::rank_logarithm(v << 16, 16);
+    for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
+  }
+  CHECK_EQ(chash::xxh64(bytes.data(), bytes.size(), 0), 0x2529e49c5cd141e8ull);
+}
+
 void sticky_takes_equal_parts() {
   TableInput input = input_of(4, 1, 1024, 3);
   const BuiltTable four = build_table(input);
@@ -450,6 +460,7 @@ int main() {
   RUN(every_isa_builds_the_same_bytes);
   RUN(promised_figures_hold);
   RUN(logarithm_falls);
+  RUN(logarithm_is_the_same_everywhere);
   RUN(sticky_takes_equal_parts);
   RUN(slack_is_bounded);
   RUN(bad_input_is_refused);

@@ -183,8 +183,8 @@ function weightClass(total: number, weight: number): WeightClass {
   return { weight, factor, scale: 2 ** shift, limit };
 }
 
-/** -log2 of a rank's middle, 27 fraction bits (native: rank_logarithm). */
-function rankLogarithm(rank: number, bits: number): number {
+/** -log2 of the middle of a rank, which stands in the upper bits; 27 fraction bits (native: rank_logarithm). */
+export function rankLogarithm(rank: number, bits: number): number {
   const y = rank | (1 << (31 - bits));
   const whole = Math.clz32(y);
   const t = (-(y << whole) >>> 15) & 0xffff;

@@ -161,7 +161,8 @@ describe('a key', () => {
         for (const kind of ['5-tuple', 'symmetric-5-tuple'] as const) {
           const esp = flowKey(kind, { ...fields, protocol: 50, ports: undefined });
           for (const [source, destination] of [
-            [500, 500],
+            [500, free],
+            [free, 500],
             [free, 4500],
             [4500, free],
           ]) {
@@ -169,6 +170,7 @@ describe('a key', () => {
             expect(flowKey(kind, { ...fields, protocol: 17, ports })).toEqual(esp);
           }
           expect(flowKey(kind, { ...fields, ports: undefined })).toEqual(esp);
+          expect(flowKey(kind, { ...fields, protocol: 51 })).toEqual(esp);
         }
       }),
     );

@@ -61,6 +61,11 @@ describe('Maglev', () => {
     ];
     expect(counts(models['maglev-v1']({ members, size: 7 }).slots!, 2)).toEqual([4, 3]);
     expect(counts(models['maglev-v2']({ members, size: 7 }).slots!, 2)).toEqual([5, 2]);
+    const threeToTwo = [
+      { name: 'a', weight: 3 },
+      { name: 'b', weight: 2 },
+    ];
+    expect(counts(models['maglev-v2']({ members: threeToTwo, size: 101 }).slots!, 2)).toEqual([61, 40]);
   });
 });
 
@@ -92,6 +97,15 @@ describe('ring', () => {
       }
     },
   );
+
+  it('gives a point itself to its owner', () => {
+    const members = ['a', 'b', 'c'].map((name) => ({ name }));
+    const ring = models.ring({ members, size: 0 });
+    for (const [i, { name }] of members.entries()) {
+      for (const word of [0, 1, 2, 3])
+        expect(ring.pick({ hi: ketamaHash(`${name}-39`, word), lo: 0 })).toBe(i);
+    }
+  });
 
   it('wraps round behind its last point', () => {
     const members = [1, 2, 3, 4, 5, 6, 7, 8].map((n, i) => ({

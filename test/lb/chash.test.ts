@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { buildTable, defaultTableSize, type TableInput } from '../../dist/lb/chash.js';
-import { FlowHasher, type HashFunction } from '../../dist/lb/keys.js';
+import { buildTable, defaultTableSize, rankLogarithm, type TableInput } from '../../dist/lb/chash.js';
+import { FlowHasher, type HashFunction, toHex, xxh64 } from '../../dist/lb/keys.js';
 import { movement } from '../../dist/lb/movement.js';
 
 const hasher = new FlowHasher('xxh64', 1);
@@ -44,6 +44,13 @@ describe('golden tables', () => {
       expect(built.digest).toBe(each.digest);
     },
   );
+});
+
+// The same digest stands in native/test/chash_test.cc.
+it('takes the logarithm of every rank as the core does', () => {
+  const values = new DataView(new ArrayBuffer(4 * 65_536));
+  for (let v = 0; v < 65_536; v++) values.setUint32(4 * v, rankLogarithm((v << 16) >>> 0, 16), true);
+  expect(toHex(xxh64(new Uint8Array(values.buffer)))).toBe('2529e49c5cd141e8');
 });
 
 describe('a digest', () => {
@@ -179,6 +186,18 @@ describe('movement', () => {
     const { unavoidable, excess } = movement(before, { members, slots });
     expect(unavoidable).toBe(75);
     expect(excess).toBe(7);
+  });
+
+  it('does so where a member that stays has more slots than before, too', () => {
+    const before = {
+      members: named('abc'),
+      slots: Uint16Array.from({ length: 300 }, (_, s) => (s < 110 ? 0 : s < 200 ? 1 : 2)),
+    };
+    // d joins with 75 slots of a and c; b, which slack had left short, gains 10 of c's
+    const slots = before.slots.map((member, s) => (s < 40 || s >= 265 ? 3 : s >= 255 ? 1 : member));
+    const { unavoidable, excess } = movement(before, { members: named('abcd'), slots });
+    expect(unavoidable).toBe(75);
+    expect(excess).toBe(10);
   });
 
   it('compares tables of different sizes by hashes', () => {
