@@ -25,8 +25,9 @@ struct Address {
   bool is_v4() const { return high == 0 && (low & 0xffffffff) == 0xffff0000; }
   const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(this); }
   const uint8_t* v4_bytes() const { return bytes() + 12; }
+  uint8_t v4_first() const { return static_cast<uint8_t>(low >> 32); }
   bool is_unspecified() const { return is_v4() ? low >> 32 == 0 : (high | low) == 0; }
-  bool is_multicast() const { return is_v4() ? (v4_bytes()[0] & 0xf0) == 0xe0 : bytes()[0] == 0xff; }
+  bool is_multicast() const { return is_v4() ? (v4_first() & 0xf0) == 0xe0 : (high & 0xff) == 0xff; }
 
   bool operator==(const Address&) const = default;
 };

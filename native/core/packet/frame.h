@@ -57,7 +57,7 @@ enum FrameFlag : uint8_t {
   kLaterFragment = 2,
   kDontFragment = 4,
   kTagged = 8,      // carries (or, going out, wants) the interface's VLAN tag
-  kHopTaken = 32,      // its TTL was decremented here
+  kHopTaken = 32,   // its TTL was decremented here
   kDecrypted = 16,  // came out of a tunnel
 };
 

@@ -35,7 +35,7 @@ DropReason answer(Frame& frame, uint8_t* packet) {
   const Address from = v4 ? Address::v4(ipv4::source(ip)) : Address::v6(ipv6::source(ip));
   const Address to = v4 ? Address::v4(ipv4::destination(ip)) : Address::v6(ipv6::destination(ip));
   if (icmp::type(message) != (v4 ? icmp::kEchoRequest : icmpv6::kEchoRequest) || icmp::code(message) != 0 ||
-      to.is_multicast() || from.is_unspecified() || (v4 && to.v4_bytes()[0] >= 224))
+      to.is_multicast() || from.is_unspecified() || (v4 && to.v4_first() >= 224))
     return DropReason::unsupported;
   const uint64_t pseudo = v4 ? 0 : ipv6::pseudo_header(ip, protocol::kIcmpv6, length);
   if (!icmp::checksum_verifies(message, length, pseudo)) return DropReason::bad_l4;
