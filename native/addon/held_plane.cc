@@ -1,5 +1,7 @@
 #include "held_plane.h"
 
+#include "node/node.h"
+
 namespace penstock::addon {
 namespace {
 std::atomic<uint32_t> alive_count{0};
@@ -34,6 +36,12 @@ bool HeldPlane::any_driven() const {
     if (owner.load() == kDriven) return true;
   }
   return false;
+}
+
+void HeldPlane::flush(uint32_t worker) {
+  for (uint16_t n = 0; n < nodes(); ++n) {
+    for (uint16_t p = 0; p < node(n).ports(); ++p) node(n).port(p, worker).flush();
+  }
 }
 
 std::shared_ptr<HeldPlane> find_held_plane(uint32_t id) {

@@ -21,6 +21,8 @@ class HeldPlane : public Plane {
   bool lost(uint32_t worker) const { return owners_[worker].load() == kLost; }
   bool driven(uint32_t worker) const { return owners_[worker].load() == kDriven; }
   bool any_driven() const;
+  // What a worker's ports have buffered is written; by who drives it, or when nobody does.
+  void flush(uint32_t worker);
 
   // Planes whose memory is not yet freed, in this process.
   static uint32_t alive();

@@ -92,6 +92,9 @@ void PlaneBinding::let_go() {
   if (plane_ == nullptr) return;
   // Nobody is left who could stop its workers, so they end with it.
   plane_->stop();
+  for (uint32_t w = 0; w < plane_->workers(); ++w) {
+    if (!plane_->driven(w)) plane_->flush(w);
+  }
   forget_plane(id_);
   known_.clear();
   plane_.reset();

@@ -43,7 +43,10 @@ WorkerBinding::~WorkerBinding() {
 
 void WorkerBinding::let_go(bool lost) {
   if (plane_ == nullptr) return;
-  for (const uint32_t worker : claimed_) plane_->release(worker, lost && !plane_->stopped());
+  for (const uint32_t worker : claimed_) {
+    plane_->flush(worker);
+    plane_->release(worker, lost && !plane_->stopped());
+  }
   claimed_.clear();
   plane_.reset();
 }

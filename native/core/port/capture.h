@@ -144,6 +144,7 @@ class CapturePort final : public Port {
 
   uint32_t receive(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) override;
   uint32_t transmit(FrameCache& cache, const FrameIndex* frames, uint32_t count) override;
+  void flush() override;
   bool open() const override;
   std::string fault() const override;
   // All that the capture holds was received.

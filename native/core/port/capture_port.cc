@@ -118,4 +118,8 @@ uint32_t CapturePort::transmit(FrameCache& cache, const FrameIndex* frames, uint
   return count;
 }
 
+void CapturePort::flush() {
+  if (writer_ != nullptr && open() && !writer_->flush()) break_down(writer_->error());
+}
+
 }  // namespace penstock

@@ -25,6 +25,9 @@ class Port {
   // port_closed. Returns how many; none is left when it returns 0.
   virtual uint32_t drain(FrameIndex* /*frames*/, uint32_t /*count*/) { return 0; }
 
+  // Writes out what the port has buffered: before its user pauses for long, on that user's thread.
+  virtual void flush() {}
+
   // Where the port counts what its caller cannot see (rx_missed, tx_refused, and with rx_packets and rx_bytes
   // what it drops as oversized): the caller's row of counters, written on the caller's thread. Null: not
   // counted.
