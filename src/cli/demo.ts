@@ -31,7 +31,7 @@ export function demoCommand(output: Output = createOutput()): Command {
   return new Command('demo')
     .summary('run the main job on memory ports: tunnels, router, gateways, a failure')
     .description(
-      'Run the main job in this process, without root: base stations send IPsec through a router and its gateways to a\n' +
+      'Run the main job in this process, without root: base stations send IPsec through a router and its gateways to a ' +
         'server that answers, every packet is compared, and half-way one gateway is shut off.',
     )
     .option('--seconds <n>', `how long to send (${bounds.seconds.fallback})`)

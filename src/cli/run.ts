@@ -11,7 +11,7 @@ export function runCommand(output: Output = createOutput()): Command {
   return new Command('run')
     .summary('run a node: router, gateway or both, by its configuration')
     .description(
-      'Run a node on the ports that its configuration names, until SIGTERM or SIGINT. What happens is told on\n' +
+      'Run a node on the ports that its configuration names, until SIGTERM or SIGINT. What happens is told on ' +
         'standard error; penstock show asks it.',
     )
     .argument('<config>', 'the configuration; - is standard input')

@@ -36,6 +36,7 @@ function routeText({ routes }: Views['route']): Lines {
   }
   const names: Readonly<Record<string, string>> = { 'ari-ts': 'ARI-TS', tlb: 'TLB' };
   return [...tables].flatMap(([name, list]) => {
+    const width = Math.max(18, ...list.map(({ prefix }) => prefix.length));
     const destinations = new Set(list.map(({ prefix }) => prefix)).size;
     const count = (of: 'active' | 'hidden') => list.filter((route) => route[of]).length;
     const lines = [
@@ -47,8 +48,8 @@ function routeText({ routes }: Views['route']): Lines {
       const protocolName = names[protocol] ?? protocol.charAt(0).toUpperCase() + protocol.slice(1);
       const from = protocol === 'ari-ts' && nextHop !== `Tunnel ${origin}` ? `, from ${origin}` : '';
       const head = `${active ? '*' : ' '}[${protocolName}/${preference}] ${age(ageSeconds)}${from}`;
-      lines.push(`${(prefix === last ? '' : prefix).padEnd(18)} ${head}`);
-      lines.push(`${' '.repeat(20)}${active ? '>' : ' '} ${hopText(nextHop, via, hidden)}`);
+      lines.push(`${(prefix === last ? '' : prefix).padEnd(width)} ${head}`);
+      lines.push(`${' '.repeat(width + 2)}${active ? '>' : ' '} ${hopText(nextHop, via, hidden)}`);
       last = prefix;
     }
     return [...lines, ''];
@@ -183,13 +184,15 @@ function counterText({ counters, filters }: Views['counters']): Lines {
     { head: 'Unit' },
     { head: 'Meaning' },
   ] as const;
-  const filterRows = filters.map(({ filter, counter, packets, bytes }) => [
+  const filterRows = filters.map(({ family, filter, counter, packets, bytes }) => [
+    family,
     filter,
     counter,
     String(packets),
     String(bytes),
   ]);
   const filterColumns = [
+    { head: 'Family' },
     { head: 'Filter' },
     { head: 'Counter' },
     { head: 'Packets', align: 'right' },

@@ -5,7 +5,7 @@ import type { PrefixOfInstance } from '../node/event.js';
 import type { Timers } from '../pipeline/timers.js';
 import type { Announcement } from '../routing/ari.js';
 import { ControlClient } from './client.js';
-import { routesToJson } from './protocol.js';
+import { announcementsToJson, prefixesToJson } from './protocol.js';
 
 export interface AriSessionOptions {
   readonly router: AriExportConfig;
@@ -42,11 +42,11 @@ export class AriSession {
 
   /** What cannot be told now is told when the session is open again: its node announces all anew. */
   announce(routes: readonly Announcement[]): void {
-    this.#tell('ari.announce', routes);
+    this.#tell('ari.announce', announcementsToJson(routes));
   }
 
   withdraw(routes: readonly PrefixOfInstance[]): void {
-    this.#tell('ari.withdraw', routes);
+    this.#tell('ari.withdraw', prefixesToJson(routes));
   }
 
   close(): void {
@@ -55,9 +55,9 @@ export class AriSession {
     this.#client?.close();
   }
 
-  #tell(method: 'ari.announce' | 'ari.withdraw', routes: readonly (Announcement | PrefixOfInstance)[]): void {
+  #tell(method: 'ari.announce' | 'ari.withdraw', routes: readonly object[]): void {
     if (!this.#isOpen || this.#client === null) return;
-    this.#client.request(method, { routes: routesToJson(routes) }).catch((error: Error) => {
+    this.#client.request(method, { routes }).catch((error: Error) => {
       if (!this.#closed) this.#options.log(`router ${this.#options.router.name}: ${error.message}`);
     });
   }

@@ -20,6 +20,7 @@ import { StartError } from './errors.js';
 import { claimGeneration, epochOf, largestEpoch } from './generation.js';
 import { openPorts } from './ports.js';
 import { ProofWatch } from './proof-watch.js';
+import { SequenceStore } from './sequences.js';
 import { type ControlHandler, ControlServer } from './server.js';
 import type { NodeView } from './show/node-view.js';
 import { show } from './show/show.js';
@@ -72,6 +73,7 @@ export class Daemon {
   #portNames: readonly string[] = [];
   #server: ControlServer | null = null;
   #generation: number | null = null;
+  #sequences: SequenceStore | null = null;
   #stopLooking: () => void = () => {};
   #looks = 0;
   #turns: { turns: number; busyTurns: number }[] = [];
@@ -116,12 +118,21 @@ export class Daemon {
   async #start(): Promise<void> {
     const { config, log } = this.#options;
     this.#server = await ControlServer.listen(this.socket, this.#handler());
-    this.#generation = config.vpns.length > 0 ? this.#claim() : null;
+    if (config.vpns.length > 0) {
+      this.#generation = this.#claim();
+      const { stateDirectory } = config.system;
+      this.#sequences = stateDirectory === null ? null : new SequenceStore(stateDirectory);
+    }
     const ports = openPorts(this.#dataplane.native, this.#node, config);
     this.#portNames = [...ports].sort(([, a], [, b]) => a.index - b.index).map(([name]) => name);
-    this.#driver.post({ kind: 'configured', config, setup: { ports, workers: config.system.workers } });
-    const epoch = epochOf(this.#generation);
-    this.#driver.post({ kind: 'tunnels-keyed', tunnels: manualTunnels(config, epoch) });
+    this.#post({ kind: 'configured', config, setup: { ports, workers: config.system.workers } });
+    const tunnels = manualTunnels(
+      config,
+      epochOf(this.#generation),
+      (vpn) => this.#sequences?.begin(sequenceName(vpn), lastSequence(vpn)) ?? 1n,
+    );
+    this.#saveSequences();
+    this.#post({ kind: 'tunnels-keyed', tunnels });
     for (const { manual } of config.vpns) {
       for (const { key } of [...manual.inbound, manual.outbound]) key.wipe();
     }
@@ -171,7 +182,7 @@ export class Daemon {
       plane.saStatus(this.#node, 'inbound', indices),
     );
     if (tunnels.length > 0) events.push({ kind: 'tunnels-proven', tunnels });
-    if (events.length > 0) this.#driver.post(...events);
+    if (events.length > 0) this.#post(...events);
     // nobody listens for what is punted yet
     plane.takePunts(1024);
     plane.collect();
@@ -200,18 +211,39 @@ export class Daemon {
     const sas = [...this.#driver.state.tunnels.values()].flatMap(({ outbound }) =>
       outbound === null ? [] : [outbound],
     );
-    for (const { index, rekeyWanted, events } of this.#dataplane.native.saStatus(
+    const nameOf = new Map(sas.map((sa) => [sa.index, sa.tunnel]));
+    const vpnOf = new Map(this.#options.config.vpns.map((vpn) => [vpn.name, vpn]));
+    for (const { index, rekeyWanted, events, sequence } of this.#dataplane.native.saStatus(
       this.#node,
       'outbound',
-      sas.map((sa) => sa.index),
+      [...nameOf.keys()],
     )) {
-      const name = sas.find((sa) => sa.index === index)!.tunnel;
+      const name = nameOf.get(index)!;
+      const vpn = vpnOf.get(name);
+      if (vpn !== undefined) this.#sequences?.note(sequenceName(vpn), sequence);
       if (!rekeyWanted || this.#saidOf.has(name)) continue;
       this.#saidOf.add(name);
       this.#options.log(
         `vpn ${name}: its keys are nearly used up (${events.join(', ')}); replace them (rekey)`,
       );
     }
+    this.#saveSequences();
+  }
+
+  #saveSequences(): void {
+    try {
+      this.#sequences?.save();
+    } catch (error) {
+      const what = 'sequence numbers cannot be saved, so peers may drop packets after a restart';
+      if (!this.#saidOf.has(what)) this.#options.log(`${what}: ${(error as Error).message}`);
+      this.#saidOf.add(what);
+    }
+  }
+
+  /** What comes while the node ends concerns nobody. */
+  #post(...events: NodeEvent[]): void {
+    const { state } = this.#dataplane;
+    if (state !== 'closed' && state !== 'stopped') this.#driver.post(...events);
   }
 
   /** The generation, or null when nothing may be sealed; said in either case where that is not as usual. */
@@ -247,8 +279,8 @@ export class Daemon {
       hostName: config.system.hostName,
       addresses: config.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
       timers,
-      onOpen: () => this.#driver.post({ kind: 'export-opened', router: router.name }),
-      onSuperseded: (routes) => this.#driver.post({ kind: 'routes-superseded', router: router.name, routes }),
+      onOpen: () => this.#post({ kind: 'export-opened', router: router.name }),
+      onSuperseded: (routes) => this.#post({ kind: 'routes-superseded', router: router.name, routes }),
       log,
     });
   }
@@ -280,11 +312,11 @@ export class Daemon {
       show: (what, params) => show(this.#view(), what, params),
       exporterOpened: (exporter, addresses) => {
         this.#options.log(`${exporter} exports routes`);
-        this.#driver.post({ kind: 'exporter-opened', exporter, addresses });
+        this.#post({ kind: 'exporter-opened', exporter, addresses });
       },
       exporterClosed: (exporter) => {
         this.#options.log(`${exporter} is gone, and its routes`);
-        this.#driver.post({ kind: 'exporter-closed', exporter });
+        this.#post({ kind: 'exporter-closed', exporter });
       },
       routesAnnounced: (exporter, routes) => {
         const unknown = routes.find(({ routingInstance }) => !instances.has(routingInstance));
@@ -293,10 +325,9 @@ export class Daemon {
             `no routing instance ${unknown.routingInstance} here; there is ${[...instances].join(', ')}`,
           );
         }
-        this.#driver.post({ kind: 'routes-announced', exporter, routes });
+        this.#post({ kind: 'routes-announced', exporter, routes });
       },
-      routesWithdrawn: (exporter, routes) =>
-        this.#driver.post({ kind: 'routes-withdrawn', exporter, routes }),
+      routesWithdrawn: (exporter, routes) => this.#post({ kind: 'routes-withdrawn', exporter, routes }),
     };
   }
 
@@ -314,6 +345,11 @@ export class Daemon {
     };
   }
 }
+
+const sequenceName = ({ manual }: VpnConfig) => `${manual.gateway} ${manual.outbound.spi}`;
+
+const lastSequence = ({ extendedSequenceNumber }: VpnConfig) =>
+  extendedSequenceNumber ? (1n << 64n) - 1n : (1n << 32n) - 1n;
 
 /** A tunnel has its SAs twice for a moment when it is re-keyed. */
 function saLimitFor(vpns: readonly VpnConfig[]): number {

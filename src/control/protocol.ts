@@ -101,11 +101,17 @@ export function writeLine(message: object): string {
   return `${text}\n`;
 }
 
-export const routesToJson = (routes: readonly (Announcement | PrefixOfInstance)[]) =>
-  routes.map((route) => ({
-    routingInstance: route.routingInstance,
-    prefix: String(route.prefix),
-    ...('nextHop' in route ? { nextHop: String(route.nextHop) } : {}),
+export const announcementsToJson = (routes: readonly Announcement[]) =>
+  routes.map(({ routingInstance: instance, prefix: to, nextHop }) => ({
+    routingInstance: instance,
+    prefix: String(to),
+    nextHop: String(nextHop),
+  }));
+
+export const prefixesToJson = (routes: readonly PrefixOfInstance[]) =>
+  routes.map(({ routingInstance: instance, prefix: to }) => ({
+    routingInstance: instance,
+    prefix: String(to),
   }));
 
 /** Cuts what arrives into lines. */

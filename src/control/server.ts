@@ -9,9 +9,9 @@ import {
   LineReader,
   type Method,
   parameters,
+  prefixesToJson,
   protocolVersion,
   readRequest,
-  routesToJson,
   writeLine,
 } from './protocol.js';
 import { takeSocket } from './socket.js';
@@ -59,7 +59,7 @@ export class ControlServer {
   tellSuperseded(exporter: string, routes: readonly PrefixOfInstance[]): void {
     for (const connection of this.#connections) {
       if (connection.exporter === exporter)
-        this.#send(connection, { event: 'superseded', routes: routesToJson(routes) });
+        this.#send(connection, { event: 'superseded', routes: prefixesToJson(routes) });
     }
   }
 

@@ -71,8 +71,8 @@ export class KeyExchange {
       { address: station.outer.bytes, spi: down.spi, key: this.#audits.length + 1 },
     );
     return {
-      station: { tunnel: tunnels.station, inbound: [down], outbound: up, epoch: 0 },
-      gateway: { tunnel: tunnels.gateway, inbound: [up], outbound: down, epoch: 0 },
+      station: { tunnel: tunnels.station, inbound: [down], outbound: up, epoch: 0, nextSequence: 1n },
+      gateway: { tunnel: tunnels.gateway, inbound: [up], outbound: down, epoch: 0, nextSequence: 1n },
     };
   }
 

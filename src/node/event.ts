@@ -83,6 +83,7 @@ export interface InboundSaRequest extends SaKey {
 export interface OutboundSaRequest extends SaKey {
   readonly tunnel: Tunnel;
   readonly epoch: number;
+  readonly nextSequence: bigint;
   /** bytes that the outer packet may have */
   readonly mtu: number;
   /** number of the instance that the outer packet is routed in */

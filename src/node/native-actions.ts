@@ -107,7 +107,7 @@ function inboundOptions(
 }
 
 function outboundOptions(
-  { tunnel, spi, epoch, mtu, routingInstance }: OutboundSaRequest,
+  { tunnel, spi, epoch, nextSequence, mtu, routingInstance }: OutboundSaRequest,
   key: Uint8Array,
   workers: number,
   nodeId: number,
@@ -120,7 +120,7 @@ function outboundOptions(
     destination: tunnel.gateway.bytes,
     nodeId,
     epoch,
-    nextSequence: 1n,
+    nextSequence,
     dfBit: tunnel.dfBit,
     dscp: tunnel.outerDscp ?? -1,
     mtu,

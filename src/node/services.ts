@@ -209,7 +209,10 @@ export function groupBuilt(
 ): Stepped {
   const group = state.groups.get(key);
   if (group === undefined || group.ticket !== ticket) return { state, actions: [] };
-  const groups = new Map(state.groups).set(key, { ...group, slots, sinceMs: nowMs });
+  const wasUp = group.slots.some((member) => member !== noMember);
+  const isUp = slots.some((member) => member !== noMember);
+  const sinceMs = wasUp === isUp ? group.sinceMs : nowMs;
+  const groups = new Map(state.groups).set(key, { ...group, slots, sinceMs });
   const members = group.group.realServices;
   const moved = movedSlots(group.slots, slots);
   const up = members.filter(

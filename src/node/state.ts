@@ -38,6 +38,7 @@ export interface Group {
   readonly ticket: number;
   /** member index per slot, 0xffff: none */
   readonly slots: Uint16Array;
+  /** when a first real service came up, or the last one went */
   readonly sinceMs: number;
 }
 
@@ -108,7 +109,8 @@ export const groupKey = (instance: string, virtualService: string) => `${instanc
 export const neighbourKey = (interfaceNumber: number, address: { toString(): string }) =>
   `${interfaceNumber} ${address}`;
 export const memberStatistic = (group: string, realService: string) => `${group} ${realService}`;
-export const termStatistic = (filter: string, counter: string) => `${filter} ${counter}`;
+export const termStatistic = (filter: { family: string; name: string }, counter: string) =>
+  `${filter.family} ${filter.name} ${counter}`;
 
 export function withDirty(state: NodeState, ...parts: Part[]): NodeState {
   return parts.every((part) => state.dirty.has(part))

@@ -155,8 +155,8 @@ function virtualServiceRoutes(config: Config, nowMs: number): Route[] {
 }
 
 function statisticNames(config: Config): string[] {
-  const terms = config.filters.flatMap(({ name, terms: list }) =>
-    list.flatMap(({ count }) => (count === null ? [] : [termStatistic(name, count)])),
+  const terms = config.filters.flatMap((filter) =>
+    filter.terms.flatMap(({ count }) => (count === null ? [] : [termStatistic(filter, count)])),
   );
   const members = config.trafficLoadBalance.flatMap(({ name: instance, groups, virtualServices }) =>
     virtualServices.flatMap(({ name, group }) => {

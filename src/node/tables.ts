@@ -100,7 +100,7 @@ function filterEntries(state: NodeState, config: Config): FilterTerm[][] {
       protocols: [...protocol],
       action: action.kind,
       routingInstance: action.kind === 'routing-instance' ? routingInstances.of(action.routingInstance) : 0,
-      statistic: count === null ? -1 : statistics.of(termStatistic(filter.name, count)),
+      statistic: count === null ? -1 : statistics.of(termStatistic(filter, count)),
     })),
   );
 }

@@ -47,15 +47,22 @@ export interface TunnelKeys {
    * counter). null: unknown, or no longer 12 bits, so nothing is sealed.
    */
   readonly epoch: number | null;
+  /** outbound; 1 unless the keys were used before and the peer's window is where it was */
+  readonly nextSequence: bigint;
 }
 
-/** The tunnels of a configuration with manual keys. epoch: see TunnelKeys. */
-export function manualTunnels(config: Config, epoch: number | null): TunnelKeys[] {
+/** The tunnels of a configuration with manual keys. epoch: see TunnelKeys; nextSequence: of an outbound SA. */
+export function manualTunnels(
+  config: Config,
+  epoch: number | null,
+  nextSequence: (vpn: VpnConfig) => bigint = () => 1n,
+): TunnelKeys[] {
   return config.vpns.map((vpn, id) => ({
     tunnel: tunnelOf(vpn, id),
     inbound: vpn.manual.inbound,
     outbound: vpn.manual.outbound,
     epoch,
+    nextSequence: nextSequence(vpn),
   }));
 }
 

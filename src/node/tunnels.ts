@@ -15,7 +15,7 @@ export function tunnelsKeyed(state: NodeState, keys: readonly TunnelKeys[]): Ste
   const actions: NodeAction[] = [];
   const outbound: OutboundSaRequest[] = [];
   const mtuTo = pathMtu(state);
-  for (const { tunnel, outbound: sa, epoch } of keys) {
+  for (const { tunnel, outbound: sa, epoch, nextSequence } of keys) {
     const refusal = sealingRefused(nodeId, epoch);
     if (refusal !== null) {
       actions.push({ kind: 'report', report: { kind: 'refused', tunnel: tunnel.name, reason: refusal } });
@@ -25,6 +25,7 @@ export function tunnelsKeyed(state: NodeState, keys: readonly TunnelKeys[]): Ste
       ...sa,
       tunnel,
       epoch: epoch!,
+      nextSequence,
       mtu: mtuTo(tunnel.routingInstance, tunnel.gateway),
       routingInstance: state.numberings.routingInstances.of(tunnel.routingInstance),
     });

@@ -180,6 +180,7 @@ describe('announcement', () => {
       inbound: [{ spi: 0x3001, key: secret(1) }],
       outbound: { spi: 0x3002, key: secret(2) },
       epoch: 0,
+      nextSequence: 1n,
     };
     const ready = run(begin, opened);
     const { actions } = keyed(ready.state, { kind: 'tunnels-keyed', tunnels: [agreed] });

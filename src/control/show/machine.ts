@@ -12,12 +12,10 @@ export function showCounters(
 ): CountersView {
   const values = dataplane.counters(node);
   const { statistics } = state.numberings;
-  const terms = (state.config?.filters ?? []).flatMap((filter) =>
-    [...new Set(filter.terms.flatMap(({ count }) => (count === null ? [] : [count])))].map((counter) => ({
-      filter: filter.name,
-      counter,
-    })),
-  );
+  const terms = (state.config?.filters ?? []).flatMap((filter) => {
+    const names = new Set(filter.terms.flatMap(({ count }) => (count === null ? [] : [count])));
+    return [...names].map((counter) => ({ filter, counter }));
+  });
   const counted = dataplane.native.statistics(
     node,
     terms.map(({ filter, counter }) => statistics.of(termStatistic(filter, counter))),
@@ -33,7 +31,12 @@ export function showCounters(
         isDrop,
       }))
       .filter(({ value }) => params.all === true || value > 0),
-    filters: terms.map((term, i) => ({ ...term, ...counted[i]! })),
+    filters: terms.map(({ filter, counter }, i) => ({
+      family: filter.family,
+      filter: filter.name,
+      counter,
+      ...counted[i]!,
+    })),
   };
 }
 

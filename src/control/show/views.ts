@@ -115,6 +115,7 @@ export interface CounterView {
 }
 
 export interface FilterCounterView {
+  readonly family: string;
   readonly filter: string;
   readonly counter: string;
   readonly packets: bigint;
