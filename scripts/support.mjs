@@ -144,38 +144,55 @@ function releaseLocks() {
 }
 
 /** Runs the function while no other process on this host does so for this clone and name. */
-export async function alone(name, work) {
-  const path = join(
-    tmpdir(),
-    `penstock-${createHash('sha256').update(root).digest('hex').slice(0, 12)}-${name}.lock`,
-  );
+export async function alone(name, work, directory = tmpdir()) {
+  const clone = createHash('sha256').update(root).digest('hex').slice(0, 12);
+  const path = join(directory, `penstock-${clone}-${name.replaceAll(' ', '-')}.lock`);
   let said = false;
-  while (!tryLock(path)) {
+  while (!(await tryLock(path))) {
     if (!said) say(`waiting for another ${name} of this clone`);
     said = true;
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    await sleep(250);
   }
   held.add(path);
   try {
     return await work();
   } finally {
-    rmSync(path, { recursive: true, force: true });
+    rmSync(path, { force: true });
     held.delete(path);
   }
 }
 
-function tryLock(path) {
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const holderOf = (path) => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+};
+
+async function tryLock(path) {
   try {
     writeFileSync(path, String(process.pid), { flag: 'wx' });
-    return true;
+    // two that found a dead holder at once may each have removed a file: the one whose file stays has it
+    await sleep(20);
+    return holderOf(path) === String(process.pid);
   } catch (error) {
     if (error.code !== 'EEXIST') throw error;
   }
-  try {
-    process.kill(Number(readFileSync(path, 'utf8')), 0);
-  } catch (error) {
-    // whoever held it is gone; a file that is still empty is being written
-    if (error.code === 'ESRCH') rmSync(path, { force: true });
-  }
+  const holder = holderOf(path);
+  if (holder !== undefined && !isAlive(holder, path)) rmSync(path, { force: true });
   return false;
+}
+
+function isAlive(holder, path) {
+  try {
+    // still being written, unless its writer died just then
+    if (holder === '') return Date.now() - statSync(path).mtimeMs < 10_000;
+    process.kill(Number(holder), 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
 }
