@@ -13,7 +13,7 @@ inline int checks = 0;
 
 template <typename T>
 std::string show(const T& value) {
-  if constexpr (requires(std::ostringstream& o) { o << value; }) {
+  if constexpr (requires(std::ostringstream & o) { o << value; }) {
     std::ostringstream out;
     if constexpr (sizeof(T) == 1 && std::is_integral_v<T>) {
       out << +value;
@@ -32,32 +32,33 @@ inline void fail(const char* file, int line, const std::string& what) {
 }
 }  // namespace check
 
-#define CHECK(condition)                                                  \
-  do {                                                                    \
-    ++check::checks;                                                      \
+#define CHECK(condition)                                                        \
+  do {                                                                          \
+    ++check::checks;                                                            \
     if (!(condition)) check::fail(__FILE__, __LINE__, "not true: " #condition); \
   } while (0)
 
-#define CHECK_EQ(actual, expected)                                                          \
-  do {                                                                                      \
-    ++check::checks;                                                                        \
-    const auto actual_ = (actual);                                                          \
-    const auto expected_ = (expected);                                                      \
-    if (!(actual_ == expected_)) {                                                          \
-      check::fail(__FILE__, __LINE__,                                                       \
-                  std::string(#actual " is ") + check::show(actual_) + ", expected " + check::show(expected_)); \
-    }                                                                                       \
+#define CHECK_EQ(actual, expected)                                                                      \
+  do {                                                                                                  \
+    ++check::checks;                                                                                    \
+    const auto actual_ = (actual);                                                                      \
+    const auto expected_ = (expected);                                                                  \
+    if (!(actual_ == expected_)) {                                                                      \
+      check::fail(                                                                                      \
+          __FILE__, __LINE__,                                                                           \
+          std::string(#actual " is ") + check::show(actual_) + ", expected " + check::show(expected_)); \
+    }                                                                                                   \
   } while (0)
 
-#define RUN(test)                                                                     \
-  do {                                                                                \
-    const int before_ = check::failures;                                              \
-    test();                                                                           \
-    std::printf("%s %s\n", check::failures == before_ ? "ok  " : "FAIL", #test);      \
+#define RUN(test)                                                                \
+  do {                                                                           \
+    const int before_ = check::failures;                                         \
+    test();                                                                      \
+    std::printf("%s %s\n", check::failures == before_ ? "ok  " : "FAIL", #test); \
   } while (0)
 
-#define FINISH()                                                                      \
-  do {                                                                                \
-    std::printf("%d checks, %d failed\n", check::checks, check::failures);            \
-    return check::failures == 0 ? 0 : 1;                                              \
+#define FINISH()                                                           \
+  do {                                                                     \
+    std::printf("%d checks, %d failed\n", check::checks, check::failures); \
+    return check::failures == 0 ? 0 : 1;                                   \
   } while (0)
