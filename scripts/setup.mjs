@@ -150,8 +150,9 @@ async function npmPackages(progress) {
   if (isStamped(stamp, value) || installedByHand()) return;
   await progress.step('packages', async () => {
     const npm = process.env.npm_execpath;
-    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
-    const { code, output } = npm?.endsWith('.js')
+    // the tools to build with are there for production, too
+    const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+    const { code, output } = npm?.endsWith('npm-cli.js')
       ? await run(process.execPath, [npm, ...args])
       : await run('npm', args);
     if (code !== 0) throw new SetupError(`npm ci failed:\n${tail(output)}`);
