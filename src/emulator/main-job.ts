@@ -11,7 +11,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Report } from '../node/event.js';
 import { movedSlots, realServiceOf } from '../node/services.js';
-import { groupKey, memberStatistic } from '../node/state.js';
+import { type Group, groupKey, memberStatistic } from '../node/state.js';
 import { Dataplane, type WorkerFailure } from '../pipeline/dataplane.js';
 import { native } from '../pipeline/native.js';
 import { type Accounts, accountsOf, isAccounted } from './accounts.js';
@@ -279,8 +279,8 @@ class MainJob {
     return realServiceOf(this.#network.state(router), station.virtual, station.outer);
   }
 
-  #tables(): Uint16Array[] {
-    return services.map((key) => this.#network.state(router).groups.get(key)!.slots);
+  #tables(): Group[] {
+    return services.map((key) => this.#network.state(router).groups.get(key)!);
   }
 
   /** The timeline, with a sample every second. Returns what the failure moved. */
@@ -318,7 +318,7 @@ class MainJob {
     return moved;
   }
 
-  async #fail(first: readonly Uint16Array[], moved: Moved): Promise<void> {
+  async #fail(first: readonly Group[], moved: Moved): Promise<void> {
     const gateway = gatewayName(victim);
     const before = new Map(this.#stations.map((station) => [station.number, this.#gatewayOf(station)]));
     this.#network.shutOff(gateway);
@@ -326,9 +326,9 @@ class MainJob {
       () => this.#network.state(router).services.get(`${tlbInstance}/${gateway}`)?.up === false,
     );
     const tables = this.#tables();
-    tables.forEach((slots, i) => {
-      const { rehomed, others } = movedSlots(first[i]!, slots);
-      moved.slots = slots.length;
+    tables.forEach((table, i) => {
+      const { slots, rehomed, others } = movedSlots(first[i]!, table);
+      moved.slots = slots;
       moved.unavoidable = rehomed;
       moved.excess += others;
     });
@@ -344,7 +344,7 @@ class MainJob {
     await this.#rekey(stations, 'moved');
   }
 
-  async #return(first: readonly Uint16Array[], moved: Moved): Promise<void> {
+  async #return(first: readonly Group[], moved: Moved): Promise<void> {
     const gateway = gatewayName(victim);
     const before = new Map(this.#stations.map((station) => [station.number, this.#gatewayOf(station)]));
     const tablesBefore = this.#tables();
@@ -353,15 +353,17 @@ class MainJob {
       () => this.#network.state(router).services.get(`${tlbInstance}/${gateway}`)?.up === true,
     );
     const tables = this.#tables();
-    const { rehomed, others } = movedSlots(tablesBefore[0]!, tables[0]!);
-    moved.identical = tables.every((slots, i) => slots.every((member, slot) => member === first[i]![slot]));
+    const { slots, rehomed, others } = movedSlots(tablesBefore[0]!, tables[0]!);
+    moved.identical = tables.every(({ slots: now }, i) =>
+      now.every((member, slot) => member === first[i]!.slots[slot]),
+    );
     const atSeconds = this.#seconds();
     const { identical } = moved;
     this.#options.onEvent?.({
       kind: 'returned',
       atSeconds,
       gateway,
-      slots: tables[0]!.length,
+      slots,
       rehomed,
       others,
       identical,

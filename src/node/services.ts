@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.js';
 import { defaultTableSize, noMember } from '../lb/chash.js';
 import { compareBytes, FlowHasher, flowKey, slotOf } from '../lb/keys.js';
+import { movement } from '../lb/movement.js';
 import type { Address } from '../model/address.js';
 import { adjacencies } from '../routing/table.js';
 import type { NeighbourChange, NodeAction } from './event.js';
@@ -49,7 +50,8 @@ export function configureServices(state: NodeState, config: Config, nowMs: numbe
         instance: instance.name,
         service,
         group: { ...found, realServices },
-        ticket: 0,
+        asked: { ticket: 0, dead: new Set() },
+        dead: sameMembers ? before.dead : new Set(realServices.map(({ name }) => name)),
         slots: sameMembers ? before.slots : emptySlots(realServices.length),
         sinceMs: before?.sinceMs ?? nowMs,
       });
@@ -185,7 +187,7 @@ function askForTable(state: NodeState, key: string): Stepped {
     .filter(({ name }) => state.services.get(realServiceKey(group.instance, name))?.up !== true)
     .map(({ name }) => name);
   const { ticket } = state;
-  const groups = new Map(state.groups).set(key, { ...group, ticket });
+  const groups = new Map(state.groups).set(key, { ...group, asked: { ticket, dead: new Set(dead) } });
   const options = {
     members: realServices.map(({ name, weight }) => ({ name, weight })),
     dead,
@@ -208,20 +210,20 @@ export function groupBuilt(
   nowMs: number,
 ): Stepped {
   const group = state.groups.get(key);
-  if (group === undefined || group.ticket !== ticket) return { state, actions: [] };
+  if (group === undefined || group.asked.ticket !== ticket) return { state, actions: [] };
   const wasUp = group.slots.some((member) => member !== noMember);
   const isUp = slots.some((member) => member !== noMember);
   const sinceMs = wasUp === isUp ? group.sinceMs : nowMs;
-  const groups = new Map(state.groups).set(key, { ...group, slots, sinceMs });
+  const dealt: Group = { ...group, slots, dead: group.asked.dead, sinceMs };
+  const groups = new Map(state.groups).set(key, dealt);
   const members = group.group.realServices;
-  const moved = movedSlots(group.slots, slots);
+  const moved = movedSlots(group, dealt);
   const up = members.filter(
     ({ name }) => state.services.get(realServiceKey(group.instance, name))?.up === true,
   );
   const report = {
     kind: 'group',
     group: key,
-    slots: slots.length,
     ...moved,
     up: up.length,
     members: members.length,
@@ -232,25 +234,11 @@ export function groupBuilt(
   };
 }
 
-/**
- * Slots that differ between two tables over the same members. A slot moved of necessity when its member was there
- * only before or only after (rehomed); every other move is excess.
- */
-export function movedSlots(before: Uint16Array, after: Uint16Array): { rehomed: number; others: number } {
-  if (before.length !== after.length) return { rehomed: after.length, others: 0 };
-  const hadSlots = new Set(before);
-  const hasSlots = new Set(after);
-  let rehomed = 0;
-  let others = 0;
-  for (let slot = 0; slot < before.length; slot++) {
-    const from = before[slot]!;
-    const to = after[slot]!;
-    if (from === to) continue;
-    const necessary = from === noMember || to === noMember || !hasSlots.has(from) || !hadSlots.has(to);
-    if (necessary) rehomed++;
-    else others++;
-  }
-  return { rehomed, others };
+/** What the tables of a group moved from one to the other: of necessity, and between members that were up all along. */
+export function movedSlots(before: Group, after: Group): { slots: number; rehomed: number; others: number } {
+  const table = ({ group, slots, dead }: Group) => ({ members: group.realServices, slots, dead });
+  const { total, moved, excess } = movement(table(before), table(after));
+  return { slots: total, rehomed: moved - excess, others: excess };
 }
 
 /** The real service that the table gives a source address, null: none is up, or there is no such virtual service. */

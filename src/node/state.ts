@@ -34,8 +34,10 @@ export interface Group {
   readonly instance: string;
   readonly service: VirtualServiceConfig;
   readonly group: TlbGroupConfig;
-  /** of the last build that was asked for; an answer to an older one is late */
-  readonly ticket: number;
+  /** the last build that was asked for; an answer to an older one is late */
+  readonly asked: { readonly ticket: number; readonly dead: ReadonlySet<string> };
+  /** names of members that were down when the slots were dealt */
+  readonly dead: ReadonlySet<string>;
   /** member index per slot, 0xffff: none */
   readonly slots: Uint16Array;
   /** when a first real service came up, or the last one went */

@@ -267,14 +267,20 @@ describe('ARI routes on a router', () => {
 });
 
 describe('movedSlots', () => {
+  const [group] = [...configured(routerText).state.groups.values()];
+  const table = (slots: number[], dead: string[]) => ({
+    ...group!,
+    slots: Uint16Array.from(slots),
+    dead: new Set(dead),
+  });
+  const both = ['MNHA_SRX1', 'MNHA_SRX2'];
   it.each([
-    [[0, 1, 2, 0], [0, 1, 2, 0], 0, 0],
-    [[0, 1, 2, 0], [0, 2, 2, 0], 1, 0],
-    [[0, 1, 2, 1], [0, 2, 1, 1], 0, 2],
-    [[0, 0, 2, 2], [0, 1, 2, 1], 2, 0],
-    [[0, 1, 2, 2], [2, 0, 0, 2], 1, 2],
-    [[0xffff, 0xffff], [0, 1], 2, 0],
-  ])('%j → %j: %i of necessity, %i in excess', (before, after, rehomed, others) => {
-    expect(movedSlots(Uint16Array.from(before), Uint16Array.from(after))).toEqual({ rehomed, others });
+    ['nothing', table([0, 1, 0, 1], []), table([0, 1, 0, 1], []), 0, 0],
+    ['what died', table([0, 1, 0, 1], []), table([0, 0, 0, 0], ['MNHA_SRX2']), 2, 0],
+    ['what came back', table([0, 0, 0, 0], ['MNHA_SRX2']), table([0, 1, 0, 1], []), 2, 0],
+    ['the living among themselves', table([0, 1, 0, 1], []), table([1, 0, 0, 1], []), 0, 2],
+    ['all, from nobody', table([0xffff, 0xffff], both), table([0, 1], []), 2, 0],
+  ])('%s: %#', (_, before, after, rehomed, others) => {
+    expect(movedSlots(before, after)).toEqual({ slots: before.slots.length, rehomed, others });
   });
 });
