@@ -127,7 +127,7 @@ export interface MainJobResult {
 const linkDelayMs = 10;
 /** frames a direction and worker; more than the credit, so that no wire is ever full */
 const wireCapacity = 1024;
-const creditPerWorker = 512;
+const creditPerWorker = 128;
 const victim = 2;
 const router = 'tlb1';
 const stationsNode = 'enb';

@@ -31,23 +31,6 @@ constexpr uint32_t kLongestPayload = 4096;
 constexpr uint32_t kTagBytes = 16;  // flow, sequence, time
 constexpr uint32_t kLongestHeaders = ethernet::kHeaderBytes + 40 + 8 + kTagBytes;
 
-void put16(uint8_t* at, uint32_t value) {
-  at[0] = static_cast<uint8_t>(value >> 8);
-  at[1] = static_cast<uint8_t>(value);
-}
-
-uint16_t fold(uint64_t sum) {
-  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
-}
-
-// Sum of big-endian 16-bit words; bytes is even.
-uint64_t sum_words(const uint8_t* at, uint32_t bytes) {
-  uint64_t sum = 0;
-  for (uint32_t i = 0; i < bytes; i += 2) sum += static_cast<uint32_t>(at[i]) << 8 | at[i + 1];
-  return sum;
-}
-
 uint64_t next_random(uint64_t& state) {  // splitmix64
   uint64_t z = state += 0x9e3779b97f4a7c15ull;
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
@@ -98,7 +81,7 @@ Host::Host(std::string name, uint32_t workers, HostOptions options)
   std::memcpy(&pattern_[kPatternBytes], &pattern_[0], kLongestPayload);
   sums_.resize(pattern_.size() / 2 + 1);
   for (size_t i = 0; i < pattern_.size() / 2; ++i) {
-    sums_[i + 1] = sums_[i] + (static_cast<uint32_t>(pattern_[2 * i]) << 8 | pattern_[2 * i + 1]);
+    sums_[i + 1] = sums_[i] + load_raw<uint16_t>(&pattern_[2 * i]);
   }
   for (uint32_t w = 0; w < workers; ++w) {
     shards_.push_back(std::make_unique<Shard>(options_));
@@ -135,18 +118,18 @@ void Host::expect(Expected& packet, uint32_t flow, uint32_t sequence, bool towar
   if (source.is_v4()) {
     std::memset(ip, 0, 20);
     ip[0] = 0x45;
-    put16(ip + 2, length);
+    store16(ip + 2, length);
     ip[6] = 0x40;  // DF: identification stays 0 (RFC 6864 §4.1)
     ip[8] = ttl;
     ip[9] = 17;
     std::memcpy(ip + 12, source.v4_bytes(), 4);
     std::memcpy(ip + 16, destination.v4_bytes(), 4);
-    put16(ip + 10, static_cast<uint16_t>(~fold(sum_words(ip, 20))));
+    ipv4::set_checksum(ip);
     udp = ip + 20;
   } else {
     std::memset(ip, 0, 8);
     ip[0] = 0x60;
-    put16(ip + 4, length - 40);
+    store16(ip + 4, length - 40);
     ip[6] = 17;
     ip[7] = ttl;
     std::memcpy(ip + 8, source.bytes(), 16);
@@ -154,10 +137,10 @@ void Host::expect(Expected& packet, uint32_t flow, uint32_t sequence, bool towar
     udp = ip + 40;
   }
   const uint32_t udp_length = length - static_cast<uint32_t>(udp - ip);
-  put16(udp, towards_server ? f.source_port : f.destination_port);
-  put16(udp + 2, towards_server ? f.destination_port : f.source_port);
-  put16(udp + 4, udp_length);
-  put16(udp + 6, 0);
+  store16(udp, towards_server ? f.source_port : f.destination_port);
+  store16(udp + 2, towards_server ? f.destination_port : f.source_port);
+  store16(udp + 4, udp_length);
+  store16(udp + 6, 0);
   std::memcpy(udp + 8, &flow, 4);
   std::memcpy(udp + 12, &sequence, 4);
   std::memcpy(udp + 16, &time, 8);
@@ -166,14 +149,16 @@ void Host::expect(Expected& packet, uint32_t flow, uint32_t sequence, bool towar
   const uint32_t offset = next_random(choice) % kPatternBytes & ~1u;
   packet.pattern = &pattern_[offset];
   packet.pattern_bytes = udp_length - 8 - kTagBytes;
-  // RFC 768, RFC 8200 §8.1: the pseudo header, the UDP header, the data; an odd last byte counts as the high
-  // one.
-  uint64_t sum = source.is_v4() ? sum_words(ip + 12, 8) : sum_words(ip + 8, 32);
-  sum += 17u + udp_length + sum_words(udp, 8 + kTagBytes);
-  sum += sums_[(offset + packet.pattern_bytes) / 2] - sums_[offset / 2];
-  if (packet.pattern_bytes & 1) sum += static_cast<uint32_t>(packet.pattern[packet.pattern_bytes - 1]) << 8;
-  const uint16_t checksum = static_cast<uint16_t>(~fold(sum));
-  put16(udp + 6, checksum == 0 ? 0xffff : checksum);
+  // RFC 768, RFC 8200 §8.1: the pseudo header, the UDP header, the data. Sums of words as they lie in memory,
+  // whose order does not matter to a ones' complement sum (RFC 1071 §2); an odd last byte stands in the first
+  // place.
+  uint64_t sum = source.is_v4() ? checksum::pseudo_v4(ip + 12, ip + 16, protocol::kUdp, udp_length)
+                                : checksum::pseudo_v6(ip + 8, ip + 24, protocol::kUdp, udp_length);
+  sum = checksum::add_bytes(sum, udp, 8 + kTagBytes);
+  sum = checksum::add(sum, sums_[(offset + packet.pattern_bytes) / 2] - sums_[offset / 2]);
+  if (packet.pattern_bytes & 1) sum = checksum::add(sum, packet.pattern[packet.pattern_bytes - 1]);
+  const uint16_t checksum = checksum::finish(sum);
+  checksum::store_raw(udp + 6, checksum == 0 ? 0xffff : checksum);
 }
 
 void Host::write_packet(FrameIndex index, uint32_t flow, uint32_t sequence, bool towards_server,
@@ -183,7 +168,7 @@ void Host::write_packet(FrameIndex index, uint32_t flow, uint32_t sequence, bool
   std::memcpy(ethernet, options_.gateway_mac, 6);
   std::memcpy(ethernet + 6, options_.mac, 6);
   const bool v4 = options_.flows[flow].source.is_v4();
-  put16(ethernet + 12, v4 ? 0x0800 : 0x86dd);
+  store16(ethernet + 12, v4 ? 0x0800 : 0x86dd);
   Expected packet;
   expect(packet, flow, sequence, towards_server, now, 64, ethernet);
   uint8_t* data = plane_->pool().data(index);

@@ -1,6 +1,6 @@
 // Longest-prefix match over both families and all routing instances: one hash table per node, probed once per
-// prefix length in use, longest first. Tables of a gateway hold few lengths (/32, /24, /0), so a look-up is
-// one to three probes; IPv4 is stored as IPv4-mapped IPv6, its lengths 96 longer.
+// prefix length in use in the instance, longest first. Tables of a gateway hold few lengths (/32, /24, /0),
+// so a look-up is one to three probes; IPv4 is stored as IPv4-mapped IPv6, its lengths 96 longer.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -36,16 +36,26 @@ class RouteTable {
   void prefetch(uint16_t instance, const Address& ip) const;
 
  private:
+  static constexpr size_t kSmall = 256;  // slots that stay in the cache anyway
+
   struct Slot {
     Address prefix;
     uint32_t value;
     uint16_t instance;
     uint8_t length;
     uint8_t used;
+
+    bool is(uint16_t other_instance, unsigned other_length, const Address& other) const {
+      return prefix == other && length == other_length && instance == other_instance;
+    }
   };
   struct Length {
     Address mask;
     uint8_t length;
+  };
+  // The lengths in use in one routing instance, longest first: [0] IPv6, [1] IPv4.
+  struct Lengths {
+    std::vector<Length> of_family[2];
   };
   size_t home(uint16_t instance, unsigned length, const Address& prefix) const {
     return mix(prefix.high ^ length, prefix.low ^ instance) & mask_;
@@ -53,7 +63,7 @@ class RouteTable {
 
   size_t mask_ = 0;
   std::vector<Slot> slots_;
-  std::vector<Length> lengths_[2];  // [0] IPv6, [1] IPv4; longest first
+  std::vector<Lengths> instances_;  // by number
 };
 
 }  // namespace penstock
