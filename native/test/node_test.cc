@@ -375,10 +375,55 @@ void retired_sas_go_when_nobody_sees_them() {
   CHECK_EQ(after.sent, after.delivered + after.drops);
 }
 
+// Against a search through all entries: prefixes of all lengths, both families, three instances.
+void routes_match_as_a_search_would() {
+  uint64_t state = 7;
+  const auto random = [&state] {
+    state = mix(state, 0x9e3779b97f4a7c15ull) + 1;
+    return state;
+  };
+  const auto address = [&](bool v4) {
+    // Few bits differ, so that prefixes nest and addresses meet them.
+    const uint64_t bits = random() & random() & random();
+    return v4 ? ip4(10, static_cast<uint8_t>(bits), static_cast<uint8_t>(bits >> 8),
+                    static_cast<uint8_t>(bits >> 16))
+              : ip6(static_cast<uint16_t>(bits), static_cast<uint16_t>(bits >> 16));
+  };
+  std::vector<RouteTable::Entry> entries;
+  for (uint32_t i = 0; i < 3000; ++i) {
+    const bool v4 = random() % 2 == 0;
+    const auto length = static_cast<uint8_t>(v4 ? 96 + random() % 33 : random() % 129);
+    entries.push_back({address(v4), static_cast<uint16_t>(random() % 3), length, i});
+  }
+  const RouteTable table(entries);
+  uint32_t found = 0;
+  for (uint32_t i = 0; i < 20000; ++i) {
+    const bool v4 = random() % 2 == 0;
+    const Address ip = address(v4);
+    const auto instance = static_cast<uint16_t>(random() % 4);
+    uint32_t best = RouteTable::kNone;
+    int best_length = -1;
+    for (const auto& entry : entries) {
+      const Address mask = prefix_mask(entry.length);
+      const bool entry_v4 = entry.prefix.is_v4() && entry.length >= 96;
+      if (entry.instance != instance || entry_v4 != v4 || entry.length < best_length ||
+          ((ip.high ^ entry.prefix.high) & mask.high) != 0 || ((ip.low ^ entry.prefix.low) & mask.low) != 0) {
+        continue;
+      }
+      best = entry.value;
+      best_length = entry.length;
+    }
+    found += best != RouteTable::kNone;
+    CHECK_EQ(table.find(instance, ip), best);
+  }
+  CHECK(found > 5000);
+}
+
 }  // namespace
 
 int main() {
   RUN(routes_match_longest_first);
+  RUN(routes_match_as_a_search_would);
   RUN(router_delivers_both_families);
   RUN(same_steps_same_counters);
   RUN(filter_sends_to_an_instance_and_group);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bitset>
 
 namespace penstock {
 
@@ -15,37 +14,64 @@ Address prefix_mask(unsigned length) {
   return Address::v6(bytes);
 }
 
+namespace {
+
+bool is_v4(unsigned length, const Address& prefix) {
+  return length >= 96 && prefix.is_v4();
+}
+
+}  // namespace
+
 RouteTable::RouteTable(const std::vector<Entry>& entries) {
   size_t size = 16;
   while (size < entries.size() * 2) size *= 2;
   slots_.assign(size, Slot{});
   mask_ = size - 1;
-  std::vector<std::array<std::bitset<129>, 2>> used;
+  std::vector<std::array<std::array<uint32_t, 129>, 2>> counts;
   for (const Entry& entry : entries) {
     const Address mask = prefix_mask(entry.length);
     const Address prefix = {entry.prefix.high & mask.high, entry.prefix.low & mask.low};
-    size_t at = home(entry.instance, entry.length, prefix);
+    size_t at = hash(entry.instance, entry.length, prefix) & mask_;
     while (slots_[at].used && !slots_[at].is(entry.instance, entry.length, prefix)) at = (at + 1) & mask_;
     slots_[at] = {prefix, entry.value, entry.instance, entry.length, 1};
-    if (used.size() <= entry.instance) used.resize(entry.instance + 1u);
-    used[entry.instance][entry.length >= 96 && prefix.is_v4()].set(entry.length);
+    if (counts.size() <= entry.instance) counts.resize(entry.instance + 1u);
+    ++counts[entry.instance][is_v4(entry.length, prefix)][entry.length];
   }
-  instances_.resize(used.size());
-  for (size_t instance = 0; instance < used.size(); ++instance) {
+  instances_.resize(counts.size());
+  for (size_t instance = 0; instance < counts.size(); ++instance) {
     for (int family = 0; family < 2; ++family) {
       for (unsigned length = 129; length-- > 0;) {
-        if (!used[instance][family][length]) continue;
-        instances_[instance].of_family[family].push_back({prefix_mask(length), static_cast<uint8_t>(length)});
+        if (counts[instance][family][length] > 0) {
+          add_length(instances_[instance].of_family[family], length, counts[instance][family][length]);
+        }
       }
     }
   }
+  for (const Slot& slot : slots_) {
+    if (!slot.used) continue;
+    for (const Length& length : instances_[slot.instance].of_family[is_v4(slot.length, slot.prefix)]) {
+      if (length.length != slot.length) continue;
+      const uint64_t hashed = hash(slot.instance, slot.length, slot.prefix);
+      const_cast<uint64_t&>(filter_word(length, hashed)) |= filter_bit(hashed);
+    }
+  }
+}
+
+void RouteTable::add_length(std::vector<Length>& lengths, unsigned length, uint32_t entries) {
+  uint32_t words = 1;
+  while (words * 8 < entries) words *= 2;
+  lengths.push_back(
+      {prefix_mask(length), static_cast<uint8_t>(length), static_cast<uint32_t>(filters_.size()), words - 1});
+  filters_.resize(filters_.size() + words);
 }
 
 uint32_t RouteTable::find(uint16_t instance, const Address& ip) const {
   if (instance >= instances_.size()) return kNone;
   for (const Length& length : instances_[instance].of_family[ip.is_v4()]) {
     const Address prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
-    for (size_t at = home(instance, length.length, prefix); slots_[at].used; at = (at + 1) & mask_) {
+    const uint64_t hashed = hash(instance, length.length, prefix);
+    if ((filter_word(length, hashed) & filter_bit(hashed)) == 0) continue;
+    for (size_t at = hashed & mask_; slots_[at].used; at = (at + 1) & mask_) {
       if (slots_[at].is(instance, length.length, prefix)) return slots_[at].value;
     }
   }
@@ -54,10 +80,13 @@ uint32_t RouteTable::find(uint16_t instance, const Address& ip) const {
 
 void RouteTable::prefetch(uint16_t instance, const Address& ip) const {
   if (instance >= instances_.size() || slots_.size() <= kSmall) return;
-  const auto& lengths = instances_[instance].of_family[ip.is_v4()];
-  if (lengths.empty()) return;
-  const Address prefix = {ip.high & lengths[0].mask.high, ip.low & lengths[0].mask.low};
-  __builtin_prefetch(&slots_[home(instance, lengths[0].length, prefix)]);
+  for (const Length& length : instances_[instance].of_family[ip.is_v4()]) {
+    const Address prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
+    const uint64_t hashed = hash(instance, length.length, prefix);
+    if ((filter_word(length, hashed) & filter_bit(hashed)) == 0) continue;
+    __builtin_prefetch(&slots_[hashed & mask_]);
+    return;
+  }
 }
 
 }  // namespace penstock

@@ -49,21 +49,32 @@ class RouteTable {
       return prefix == other && length == other_length && instance == other_instance;
     }
   };
+  // A prefix length in use, and a filter of eight bits for each prefix: most probes that would find nothing
+  // end there, in the cache, and not in the slots.
   struct Length {
     Address mask;
     uint8_t length;
+    uint32_t filter;  // of its words in filters_, where they start and, a power of two minus one, how many
+    uint32_t filter_mask;
   };
   // The lengths in use in one routing instance, longest first: [0] IPv6, [1] IPv4.
   struct Lengths {
     std::vector<Length> of_family[2];
   };
-  size_t home(uint16_t instance, unsigned length, const Address& prefix) const {
-    return mix(prefix.high ^ length, prefix.low ^ instance) & mask_;
+  void add_length(std::vector<Length>& lengths, unsigned length, uint32_t entries);
+  static uint64_t hash(uint16_t instance, unsigned length, const Address& prefix) {
+    return mix(prefix.high ^ length, prefix.low ^ instance);
   }
+  // Word and bit of a hash in a length's filter: other bits than those that choose the slot.
+  const uint64_t& filter_word(const Length& length, uint64_t hash) const {
+    return filters_[length.filter + ((hash >> 38) & length.filter_mask)];
+  }
+  static uint64_t filter_bit(uint64_t hash) { return 1ull << (hash >> 32 & 63); }
 
   size_t mask_ = 0;
   std::vector<Slot> slots_;
   std::vector<Lengths> instances_;  // by number
+  std::vector<uint64_t> filters_;
 };
 
 }  // namespace penstock
