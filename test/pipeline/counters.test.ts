@@ -33,9 +33,13 @@ it('by name: of each worker, and their sum', async () => {
     const each = plane.countersByWorker(node);
     expect(each).toHaveLength(3);
     const sum = plane.counters(node);
+    const view = plane.native.counters(node);
     expect(Object.keys(sum)).toEqual(counters.map(({ camelName }) => camelName));
     for (const { camelName } of counters) {
       expect(sum[camelName]).toBe(each.reduce((total, values) => total + values[camelName], 0));
+      each.forEach((values, worker) => {
+        expect(values[camelName]).toBe(Number(view[worker * (view.length / 3) + counterIndex[camelName]]));
+      });
     }
   }
   expect(plane.countersByWorker(client).every(({ delivered }) => delivered > 100)).toBe(true);

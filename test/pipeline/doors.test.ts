@@ -180,6 +180,19 @@ it('a capture comes in at one port and goes out at another', async () => {
   expect(written.includes(Buffer.from(frames[0]!))).toBe(true);
 });
 
+it('a capture that workers write is whole once they have stopped', async () => {
+  const write = join(directory, 'threads.pcapng');
+  const plane = dataplane();
+  const node = plane.native.addForwarder(forwarderOptions);
+  const port = plane.native.addCapture(node, { write });
+  await plane.start();
+  const frame = udp(mac(1), ip('10.0.0.1'), ip('10.0.0.2'), 77);
+  expect(plane.native.inject(node, port, frame)).toBe(true);
+  await until(() => plane.counters(node).txPackets === 1);
+  await plane.stop();
+  expect(readFileSync(write).includes(Buffer.from(frame))).toBe(true);
+});
+
 it('statistics of filter terms and group members count packets and bytes', () => {
   const plane = dataplane();
   const { native: n } = plane;

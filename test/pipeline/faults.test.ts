@@ -64,6 +64,9 @@ it.each(['blocks', 'waits'])('a stall: a worker that %s', async (module) => {
   ]);
   // Its thread was ended in the middle of what it did, the other's task by itself.
   expect(await plane.stop()).toMatchObject({ clean: false, overdue: [0], stuck: false });
+  const alive = native().planesAlive();
+  plane.close();
+  expect(native().planesAlive()).toBe(alive - 1);
 });
 
 it('a stall inside native code: stop() gives the thread up, and its plane stays until it ends', async () => {
