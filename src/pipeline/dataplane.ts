@@ -6,34 +6,13 @@
  *   created ── start() ──▶ running ── stop() or a failure ──▶ stopping ──▶ stopped ── close() ──▶ closed
  */
 import { EventEmitter } from 'node:events';
+import { dataplaneLimits } from '../config/limits.js';
 import { type CounterName, counterIndex } from './counters.js';
 import { type NativePlane, native, type PlaneOptions, type TableParts, type WorkerStatus } from './native.js';
 import { type WorkerMemory, WorkerPool } from './pool.js';
 import type { Timers } from './timers.js';
 
-export interface DataplaneLimits {
-  /** how long native code may keep a worker's thread before it looks at its event loop */
-  pollBudgetMicroseconds: number;
-  /** every worker must have turned within this */
-  startDeadlineMs: number;
-  /** workers are looked at this often … */
-  heartbeatMs: number;
-  /** … and one that has not turned for this long has stalled */
-  stallAfterMs: number;
-  /** after stop(), before threads are ended in the middle of what they do */
-  stopDeadlineMs: number;
-  /** … and before they are given up */
-  destroyDeadlineMs: number;
-}
-
-export const dataplaneLimits: DataplaneLimits = {
-  pollBudgetMicroseconds: 1000,
-  startDeadlineMs: 15_000,
-  heartbeatMs: 250,
-  stallAfterMs: 3_000,
-  stopDeadlineMs: 3_000,
-  destroyDeadlineMs: 3_000,
-};
+export type DataplaneLimits = typeof dataplaneLimits;
 
 export interface DataplaneOptions extends PlaneOptions {
   timers: Timers;
