@@ -35,6 +35,7 @@ export function openPorts(plane: NativePlane, node: number, config: Config): Map
           : plane.addCapture(node, {
               ...(kind.read === null ? {} : { read: kind.read }),
               ...(kind.write === null ? {} : { write: kind.write }),
+              epochNs: coreEpochNs(),
             });
       const mac = port.mac ?? plane.portStatus(node, index).mac ?? madeMac(config, port);
       bindings.set(port.name, { index, mac });
@@ -52,6 +53,9 @@ function portError(name: string, error: Error): StartError {
   const privilege = codeOf(error) === 'EPERM' || codeOf(error) === 'EACCES';
   return new StartError(privilege ? 'privilege' : 'failure', `${name}: ${error.message}`, { cause: error });
 }
+
+/** ns since 1970 that the core's clock stands at 0, for the time stamps of captures */
+const coreEpochNs = () => BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
 
 /** A locally administered MAC that host name and port decide. */
 function madeMac(config: Config, port: PortConfig): Uint8Array {

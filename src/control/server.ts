@@ -39,7 +39,6 @@ export class ControlServer {
   readonly #handler: ControlHandler;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
-  #remove: () => void = () => {};
 
   private constructor(handler: ControlHandler) {
     this.#handler = handler;
@@ -49,7 +48,7 @@ export class ControlServer {
   /** Throws StartError when the socket cannot be had. */
   static async listen(path: string, handler: ControlHandler): Promise<ControlServer> {
     const server = new ControlServer(handler);
-    server.#remove = await takeSocket(server.#server, path);
+    await takeSocket(server.#server, path);
     // an error of accepting one connection is not the end of the others
     server.#server.on('error', () => {});
     return server;
@@ -64,9 +63,12 @@ export class ControlServer {
   }
 
   async close(): Promise<void> {
-    this.#remove();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const { socket } of this.#connections) socket.destroy();
+    for (const connection of this.#connections) {
+      // the node ends: what its exporters had ends with it
+      connection.exporter = null;
+      connection.socket.destroy();
+    }
     await closed;
   }
 

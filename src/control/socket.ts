@@ -82,9 +82,9 @@ function isLive(path: string): Promise<boolean> {
 
 /**
  * Listens at the path. A socket that nobody listens to any more is replaced; throws StartError when somebody does.
- * Returns what removes the socket, if it is still this one.
+ * Closing the server removes it.
  */
-export async function takeSocket(server: Server, path: string): Promise<() => void> {
+export async function takeSocket(server: Server, path: string): Promise<void> {
   secureDirectory(dirname(path));
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there !== undefined) {
@@ -116,8 +116,4 @@ export async function takeSocket(server: Server, path: string): Promise<() => vo
     }
   });
   chmodSync(path, 0o600);
-  const own = statSync(path).ino;
-  return () => {
-    if (lstatSync(path, { throwIfNoEntry: false })?.ino === own) rmSync(path, { force: true });
-  };
 }
