@@ -12,6 +12,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const definitions = 'native/counters.def';
+/** biome.json's */
+const lineWidth = 110;
 
 /** COUNTER(name, unit, "meaning") or DROP(name, "words", "meaning"); a string may be cut into several literals. */
 const string = '"(?:[^"\\\\]|\\\\.)*"';
@@ -60,12 +62,24 @@ const quoted = (value) =>
     ? JSON.stringify(value)
     : `'${JSON.stringify(value).slice(1, -1).replaceAll('\\"', '"')}'`;
 
+/** A line of an object, broken where biome breaks it. */
+const field = (name, value) => {
+  const line = `    ${name}: ${value},`;
+  return line.length > lineWidth ? `    ${name}:\n      ${value},\n` : `${line}\n`;
+};
+
 export function typescript(counters) {
-  const rows = counters.map(
-    ({ name, unit, words, meaning, isDrop }) =>
-      `  {\n    name: '${name}',\n    camelName: '${camel(name)}',\n    unit: '${unit}',\n    words: ${quoted(words)},\n` +
-      `    meaning: ${quoted(meaning)},\n    isDrop: ${isDrop},\n  },\n`,
-  );
+  const rows = counters.map(({ name, unit, words, meaning, isDrop }) => {
+    const fields = [
+      field('name', quoted(name)),
+      field('camelName', quoted(camel(name))),
+      field('unit', quoted(unit)),
+      field('words', quoted(words)),
+      field('meaning', quoted(meaning)),
+      field('isDrop', isDrop),
+    ];
+    return `  {\n${fields.join('')}  },\n`;
+  });
   const index = counters.map(({ name }, at) => `  ${camel(name)}: ${at},\n`);
   const drops = counters.filter(({ isDrop }) => isDrop);
   return `// Made by scripts/generate-counters.mjs from ${definitions}: change that, not this.
