@@ -158,6 +158,7 @@ void nd_checks() {
       {"nd-solicitation", "target multicast", {{62, 0xff}}},
       {"nd-solicitation", "option length 0", {{79, 0}}},
       {"nd-solicitation", "option length 2", {{79, 2}}},
+      {"nd-solicitation", "another option, longer than what is left", {{78, 14}, {79, 2}}},
       {"nd-solicitation", "group link-layer address", {{80, 1}}},
       {"nd-duplicate-address", "destination is not the target's group", {{53, 0x0c}}},
       {"nd-solicitation", "unspecified source with an option", {{22, 0}, {23, 0}, {37, 0}}},
@@ -371,6 +372,9 @@ void errors_that_are_not_sent() {
   CHECK(!may(changed("ipv4-udp", 0, 3), Kind::kNoRoute));                // in a group's frame
   CHECK(!may(vector_of("nd-duplicate-address").bytes, Kind::kNoRoute));  // from nobody
   CHECK(!may(changed("ipv6-udp", 38, 0xff), Kind::kNoRoute));
+  golden::Bytes nobody = vector_of("ipv6-udp").bytes;
+  std::fill(nobody.begin() + 22, nobody.begin() + 38, uint8_t{0});
+  CHECK(!may(nobody, Kind::kNoRoute));
   CHECK(may(changed("ipv6-udp", 38, 0xff), Kind::kTooBig));  // RFC 4443 §2.4(e.3)
   CHECK(!may(changed("ipv6-udp", 0, 3), Kind::kTtlExceeded));
   CHECK(may(changed("ipv6-udp", 0, 3), Kind::kTooBig));

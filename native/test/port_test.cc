@@ -406,6 +406,10 @@ void errors_say_what_and_where() {
   describe(other, 113, -1);
   enhanced(other, 0, 0, kPackets[0]);
   has(error_of(other.bytes), "offset 60: link type 113 is not supported");
+  begin_section(other);  // describes its own interfaces
+  other.bytes.erase(other.bytes.begin() + 60, other.bytes.end() - 40);
+  enhanced(other, 0, 0, kPackets[0]);
+  has(error_of(other.bytes), "offset 100: a packet of interface 0, which was not described");
   Bytes lying = pcapng(false);
   lying[lying.size() - 4] ^= 4;
   has(error_of(lying), "the lengths before and after a block differ");

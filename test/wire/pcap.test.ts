@@ -191,6 +191,10 @@ describe('errors say what and where', () => {
       'offset 28: a packet of interface 0, which was not described',
     ],
     [
+      new Writer(true).section().interface(1).section().packet(0, 0n, packets[0]!).bytes,
+      'offset 76: a packet of interface 0, which was not described',
+    ],
+    [
       new Writer(true).section().interface(113).packet(0, 0n, packets[0]!).bytes,
       'offset 48: link type 113 is not supported: Ethernet (1) and raw IP (101, 228, 229) are',
     ],
