@@ -39,6 +39,11 @@ const verbs: readonly Verb[] = [
     summary: 'run the main job on memory ports: tunnels, router, gateways, a failure',
     load: async () => (await import('./demo.js')).demoCommand(),
   },
+  {
+    name: 'esp',
+    summary: 'open or seal the packets of a capture with the keys of an SA file',
+    load: async () => (await import('./esp.js')).espCommand(),
+  },
 ];
 
 /** Runs one command line, without the program's name; the code to exit with. */
