@@ -120,6 +120,25 @@ double median(std::vector<double> values) {
   return values.empty() ? 0 : values[values.size() / 2];
 }
 
+// The rate of the middle slice of a run: a millisecond or so each, so that most are not interrupted.
+class Slices {
+ public:
+  void add(uint32_t count, uint64_t spent) {
+    count_ += count;
+    spent_ += spent;
+    if (count_ < 4096) return;
+    rates_.push_back(count_ * 1e3 / static_cast<double>(spent_));
+    count_ = 0;
+    spent_ = 0;
+  }
+  double rate() const { return median(rates_); }  // M/s
+
+ private:
+  uint32_t count_ = 0;
+  uint64_t spent_ = 0;
+  std::vector<double> rates_;
+};
+
 struct Settings {
   unsigned rounds = 5;
   uint32_t sessions = 10'000'000;
@@ -149,8 +168,8 @@ void lookups(const char* id, const Settings& settings, uint32_t sessions, Flow f
   uint64_t random = 1;
   for (unsigned round = 0; round < settings.rounds; ++round) {
     std::vector<double> slices;
-    for (unsigned slice = 0; slice < 16; ++slice) {
-      constexpr unsigned kBursts = 4096;
+    for (unsigned slice = 0; slice < 128; ++slice) {
+      constexpr unsigned kBursts = 512;
       uint64_t spent = 0;
       for (unsigned burst = 0; burst < kBursts; ++burst) {
         SessionKey keys[kSessionBurst];
@@ -179,7 +198,7 @@ void changes(const Settings& settings) {
   std::vector<double> inserts, expiries;
   for (unsigned round = 0; round < settings.rounds; ++round) {
     SessionTable table(options_for(settings.sessions));
-    uint64_t spent = 0;
+    Slices setting_up;
     {
       const Populator populator(table);
       for (uint32_t i = 0; i < settings.sessions; i += kSessionBurst) {
@@ -187,15 +206,17 @@ void changes(const Settings& settings) {
         for (unsigned j = 0; j < kSessionBurst; ++j) burst[j] = session_of(flow4(i + j));
         const uint64_t start = nanoseconds();
         for (const NewSession& session : burst) table.insert(session, kSecond + uint64_t{i} * 200);
-        spent += nanoseconds() - start;
+        setting_up.add(kSessionBurst, nanoseconds() - start);
       }
     }
-    const uint32_t size = table.size();
-    inserts.push_back(size * 1e3 / static_cast<double>(spent));
-    const uint64_t start = nanoseconds();
-    while (table.expire(7200 * kSecond, kExpireBudget, [](SessionRef, SessionEnd) {}) == kExpireBudget) {
+    inserts.push_back(setting_up.rate());
+    Slices ending;
+    for (unsigned looked = kExpireBudget; looked == kExpireBudget;) {
+      const uint64_t start = nanoseconds();
+      looked = table.expire(7200 * kSecond, kExpireBudget, [](SessionRef, SessionEnd) {});
+      ending.add(looked, nanoseconds() - start);
     }
-    expiries.push_back(size * 1e3 / static_cast<double>(nanoseconds() - start));
+    expiries.push_back(ending.rate());
     if (table.size() != 0) std::exit(1);
   }
   const std::string more = ",\"sessions\":" + std::to_string(settings.sessions);

@@ -16,8 +16,8 @@ Region::Region(size_t bytes) {
   mapping_ = mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping_ == MAP_FAILED) throw std::bad_alloc();
-  const uintptr_t start = reinterpret_cast<uintptr_t>(mapping_);
-  data_ = reinterpret_cast<uint8_t*>((start + kHugePage - 1) / kHugePage * kHugePage);
+  const size_t past = reinterpret_cast<uintptr_t>(mapping_) % kHugePage;
+  data_ = static_cast<uint8_t*>(mapping_) + (past == 0 ? 0 : kHugePage - past);
   // Where the system gives huge pages to all, the worker must not meet one unprepared either.
   madvise(mapping_, mapping_bytes_, MADV_NOHUGEPAGE);
 }

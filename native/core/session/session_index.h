@@ -1,11 +1,14 @@
-// Which slot and wing a key leads to: linear hashing over cache-line buckets of twelve entries. When the
-// table has grown by a bucket's share of entries, one bucket is split in two, so growing costs an insert a
-// few entries' work and never more. Buckets stay where they are (region.h).
+// Which slot and wing a key leads to: linear hashing over cache-line buckets of ten entries. When the table
+// has grown by a bucket's share of entries, one bucket is split in two, so growing costs an insert a few
+// entries' work and never more. Buckets stay where they are (region.h).
 //
-//   bucket   hash & mask, one bit less where that bucket does not exist yet
+//   bucket   the hash modulo twice the buckets there were when this doubling began, or modulo those where
+//            that bucket does not exist yet
 //   tag      the highest eight bits of the hash, never 0: tells entries of a bucket apart without looking at
 //            records; one in 255 looks in vain
-//   chain    a bucket that is full goes on in overflow buckets; at a load of a half about one in a hundred is
+//   ahead    the eight bits of the hash among which is the one that decides the bucket's next split: only in
+//            one doubling out of eight must a split look at records, to fetch the next eight
+//   chain    a bucket that is full goes on in overflow buckets; at a load of a half about one in fifty is
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -21,10 +24,11 @@
 namespace penstock {
 
 struct alignas(64) SessionBucket {
-  static constexpr unsigned kEntries = 12;
+  static constexpr unsigned kEntries = 10;
   static constexpr uint32_t kAll = (1u << kEntries) - 1;
 
-  uint8_t tags[kEntries];      // 0: free
+  uint8_t tags[kEntries];  // 0: free
+  uint8_t ahead[kEntries];
   uint32_t overflow;           // overflow bucket + 1; 0: none
   uint32_t entries[kEntries];  // slot | wing << 31
 
@@ -52,7 +56,7 @@ class SessionIndex {
   using Slab = SessionSlab<kWords>;
   static constexpr uint32_t kWingBit = 0x80000000;
   static constexpr uint32_t kNotFound = 0xffffffff;
-  static constexpr unsigned kLoad = 6;  // entries a bucket on average
+  static constexpr unsigned kLoad = 5;  // entries a bucket on average
 
   SessionIndex(Slab& slab, SessionHash hash, uint32_t sessions, uint32_t initial_sessions)
       : slab_(slab),
@@ -66,9 +70,8 @@ class SessionIndex {
     const uint32_t first = initial_sessions == 0 ? kFewest : buckets_for(initial_sessions);
     if (initial_sessions != 0) bucket_region_.populate_first(sizeof(SessionBucket) * size_t{first});
     count_.store(first, std::memory_order_relaxed);
-    mask_ = std::bit_ceil(first) - 1;
-    split_ = first - std::bit_ceil(first) / 2;
-    if (first == std::bit_ceil(first)) split_ = 0;
+    base_bits_ = static_cast<unsigned>(std::bit_width(first)) - 1;
+    split_ = first - base();
   }
 
   uint64_t hash(const uint64_t* words) const { return hash_.template operator()<kWords>(words); }
@@ -78,8 +81,8 @@ class SessionIndex {
     return tag == 0 ? 1 : tag;
   }
   uint32_t bucket_of(uint64_t hash) const {
-    const uint32_t wide = static_cast<uint32_t>(hash) & mask_;
-    return wide < count() ? wide : wide & mask_ >> 1;
+    const uint32_t wide = static_cast<uint32_t>(hash) & (2 * base() - 1);
+    return wide < count() ? wide : wide & (base() - 1);
   }
   SessionBucket& bucket(uint32_t number) { return buckets_[number]; }
   const SessionBucket& bucket(uint32_t number) const { return buckets_[number]; }
@@ -117,7 +120,9 @@ class SessionIndex {
 
   // Room must have been asked for. The key of the entry must already stand in the slab.
   void add(uint64_t hash, uint32_t entry) {
-    put(&buckets_[bucket_of(hash)], tag_of(hash), entry);
+    const uint32_t number = bucket_of(hash);
+    const unsigned next_bit = base_bits_ + (number < split_ || number >= base());
+    put(&buckets_[number], tag_of(hash), bits_ahead(hash, next_bit), entry);
     ++entries_;
   }
 
@@ -148,8 +153,8 @@ class SessionIndex {
       if (!primed_) prime();
       return;
     }
-    split(buckets);
-    primed_ = false;
+    split();
+    primed_ = !rereads();
     __builtin_prefetch(&buckets_[split_]);
   }
 
@@ -172,12 +177,20 @@ class SessionIndex {
     return buckets < kFewest ? kFewest : static_cast<uint32_t>(buckets);
   }
 
-  void put(SessionBucket* at, uint8_t tag, uint32_t entry) {
+  uint32_t base() const { return 1u << base_bits_; }
+  static uint8_t bits_ahead(uint64_t hash, unsigned next_bit) {
+    return static_cast<uint8_t>(hash >> (next_bit & ~7u));
+  }
+  // Do the splits of this doubling use up the bits ahead?
+  bool rereads() const { return (base_bits_ & 7) == 7; }
+
+  void put(SessionBucket* at, uint8_t tag, uint8_t ahead, uint32_t entry) {
     for (;;) {
       const uint32_t free = at->matches(0);
       if (free != 0) {
         const unsigned i = static_cast<unsigned>(std::countr_zero(free));
         at->tags[i] = tag;
+        at->ahead[i] = ahead;
         at->entries[i] = entry;
         return;
       }
@@ -198,6 +211,7 @@ class SessionIndex {
     if (taken != 0 && last != hole) {
       const unsigned i = static_cast<unsigned>(std::countr_zero(taken));
       hole->tags[hole_at] = last->tags[i];
+      hole->ahead[hole_at] = last->ahead[i];
       hole->entries[hole_at] = last->entries[i];
       last->tags[i] = 0;
       taken &= taken - 1;
@@ -240,28 +254,32 @@ class SessionIndex {
     __builtin_prefetch(slab_.hot(entry & ~kWingBit).keys[entry >> 31]);
   }
 
-  // Moves what now belongs to the new last bucket there. Each bucket of the chain is copied and freed before
-  // its entries are put back, so no more overflow buckets are needed than there were.
-  void split(uint32_t buckets) {
-    if (buckets == mask_ + 1) mask_ = mask_ << 1 | 1;
-    const uint32_t from = split_;
-    SessionBucket old = buckets_[from];
-    buckets_[from] = SessionBucket{};
-    count_.store(buckets + 1, std::memory_order_relaxed);
-    split_ = buckets == mask_ ? 0 : split_ + 1;
+  // Moves what belongs to the new last bucket there. Each bucket of the chain is copied and freed before its
+  // entries are put back, so no more overflow buckets are needed than there were.
+  void split() {
+    SessionBucket* const targets[2] = {&buckets_[split_], &buckets_[split_ + base()]};
+    const unsigned bit = base_bits_ & 7;
+    SessionBucket old = *targets[0];
+    *targets[0] = SessionBucket{};
     for (;;) {
       for (unsigned i = 0; i < SessionBucket::kEntries; ++i) {
         if (old.tags[i] == 0) continue;
         const uint32_t entry = old.entries[i];
-        const uint64_t h = hash(slab_.hot(entry & ~kWingBit).keys[entry >> 31]);
-        put(&buckets_[bucket_of(h)], old.tags[i], entry);
+        const uint8_t ahead = rereads() ? bits_ahead(hash_of(entry), base_bits_ + 1) : old.ahead[i];
+        put(targets[old.ahead[i] >> bit & 1], old.tags[i], ahead, entry);
       }
-      if (old.overflow == 0) return;
+      if (old.overflow == 0) break;
       const uint32_t number = old.overflow - 1;
       old = overflow_[number];
       give_overflow(number);
     }
+    count_.store(count() + 1, std::memory_order_relaxed);
+    if (++split_ == base()) {
+      ++base_bits_;
+      split_ = 0;
+    }
   }
+  uint64_t hash_of(uint32_t entry) const { return hash(slab_.hot(entry & ~kWingBit).keys[entry >> 31]); }
 
   Slab& slab_;
   const SessionHash hash_;
@@ -271,8 +289,8 @@ class SessionIndex {
   Region overflow_region_;
   SessionBucket* buckets_;
   SessionBucket* overflow_;
-  uint32_t mask_;
-  uint32_t split_;  // the bucket to be split next
+  unsigned base_bits_;  // log2 of the buckets there were when this doubling began
+  uint32_t split_;      // the bucket to be split next
   bool primed_ = false;
   uint64_t entries_ = 0;
   uint32_t overflow_list_ = 0;  // freed overflow buckets: number + 1
