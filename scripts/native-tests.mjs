@@ -21,7 +21,7 @@ export async function nativeTests(name, sanitize) {
   const flags = sanitize === '' ? [] : ['-DPENSTOCK_ADDON=OFF', `-DPENSTOCK_SANITIZE=${sanitize}`];
   const configured = await configure(build, ['-DPENSTOCK_TESTS=ON', ...flags]);
   if (configured.code !== 0) return failed('cmake', configured.output);
-  const built = await run('cmake', ['--build', build, '--parallel', jobs], { timeoutSeconds: 1200 });
+  const built = await run('cmake', ['--build', build, '--parallel', jobs], { timeoutSeconds: 2400 });
   if (built.code !== 0) return failed('build', built.output);
   const env = {
     ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=0',
@@ -63,7 +63,7 @@ export async function fuzz(seconds) {
   const configured = await configure(build, flags);
   const built =
     configured.code === 0
-      ? await run('cmake', ['--build', build, '--parallel', jobs], { timeoutSeconds: 1200 })
+      ? await run('cmake', ['--build', build, '--parallel', jobs], { timeoutSeconds: 2400 })
       : configured;
   if (built.code !== 0) {
     console.log(`✗ fuzz targets do not build\n${tail(built.output, 80)}`);
