@@ -39,8 +39,11 @@ bool HeldPlane::any_driven() const {
 }
 
 void HeldPlane::flush(uint32_t worker) {
-  for (uint16_t n = 0; n < nodes(); ++n) {
-    for (uint16_t p = 0; p < node(n).ports(); ++p) node(n).port(p, worker).flush();
+  const auto count = static_cast<uint16_t>(nodes());
+  for (uint16_t n = 0; n < count; ++n) {
+    Node& each = node(n);
+    const auto ports = static_cast<uint16_t>(each.ports());
+    for (uint16_t p = 0; p < ports; ++p) each.port(p, worker).flush();
   }
 }
 

@@ -14,7 +14,7 @@ constexpr int64_t kMostInjected = 3328;  // bytes: a chunk less its headroom and
 PlaneOptions read_options(const Arg& options) {
   PlaneOptions out;
   out.workers = options.get("workers").integer<uint32_t>(1, kMostWorkers);
-  out.frames_per_worker = options.get("framesPerWorker").integer<uint32_t>(2 * kBurst, kMostFrames);
+  out.frames_per_worker = options.get("framesPerWorker").integer<uint32_t>(int64_t{2} * kBurst, kMostFrames);
   out.control_frames = options.get("controlFrames").integer<uint32_t>(kBurst, kMostFrames);
   const Arg ring = options.get("handOverRing");
   out.hand_over_ring = ring.integer<uint32_t>(kBurst, 1 << 20);
