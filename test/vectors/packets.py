@@ -2,6 +2,7 @@
 """Makes packets.txt: packets built by scapy, an implementation of its own, and what parsing them must give.
 
     python3 test/vectors/packets.py > test/vectors/packets.txt
+    python3 test/vectors/packets.py --seeds native/fuzz/corpus    seeds for parse_fuzz and pcap_fuzz
 
 One block a packet. `drop` is the drop reason, or none; the other lines are what the views read. Addresses and MACs
 are hex, numbers decimal. native/test/packet_test.cc and test/wire/ both read the file.
@@ -12,8 +13,10 @@ logging.getLogger('scapy').setLevel(logging.ERROR)
 from scapy.all import (  # noqa: E402
     ARP, ESP, GRE, ICMP, IP, TCP, UDP, Dot1Q, Ether, IPOption_NOP, IPOption_RR, IPv6, ICMPv6EchoRequest,
     ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, ICMPv6PacketTooBig, IPv6ExtHdrDestOpt,
-    IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, Raw, in6_getnsma, inet_pton, raw, PadN)
+    IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, Raw, in6_getnsma, inet_pton, raw, PadN, wrpcap, wrpcapng)
+import os  # noqa: E402
 import socket  # noqa: E402
+import sys  # noqa: E402
 
 A, B = '02:00:00:00:00:0a', '02:00:00:00:00:0b'
 A4, B4 = '192.0.2.10', '198.51.100.11'
@@ -37,8 +40,24 @@ def payload(length):
     return Raw(bytes((7 * i + 1) & 0xff for i in range(length)))
 
 
+SEEDS = sys.argv[2] if sys.argv[1:2] == ['--seeds'] else None
+
+
+def seed(fuzzer, name, data):
+    os.makedirs(f'{SEEDS}/{fuzzer}', exist_ok=True)
+    with open(f'{SEEDS}/{fuzzer}/{name}', 'wb') as file:
+        file.write(data)
+
+
 def show(name, packet, drop='none', **fields):
     data = packet if isinstance(packet, bytes) else raw(packet)
+    if SEEDS:
+        # the first byte: 0 a frame, 1 a decrypted packet, 2 with its checksum made right
+        if drop == 'none':
+            seed('parse', name, b'\2' + data)
+            if name in ('ipv4-tcp', 'ipv6-extensions'):
+                seed('parse', f'{name}-decrypted', b'\3' + data[14:])
+        return
     print(f'packet {name}')
     for at in range(0, len(data), 32):
         print(f'hex {data[at:at + 32].hex()}')
@@ -267,8 +286,21 @@ def bad_link():
     show('runt-empty', Ether(dst=B, src=A, type=0x0800), 'runt')
 
 
-print('# Made by test/vectors/packets.py: change that, not this.')
-print()
+def capture_seeds():
+    packets = [Ether(dst=B, src=A) / IP(src=A4, dst=B4) / UDP(sport=1, dport=2) / payload(i) for i in range(3)]
+    for name, write, options in (('little.pcap', wrpcap, {}), ('big-ns.pcap', wrpcap, {'endianness': '>', 'nano': True}),
+                                 ('ng.pcapng', wrpcapng, {})):
+        os.makedirs(f'{SEEDS}/pcap', exist_ok=True)
+        for packet in packets:
+            packet.time = 1700000000
+        write(f'{SEEDS}/pcap/{name}', packets, **options)
+
+
+if SEEDS:
+    capture_seeds()
+else:
+    print('# Made by test/vectors/packets.py: change that, not this.')
+    print()
 good_ipv4()
 good_arp()
 good_ipv6()

@@ -72,6 +72,7 @@ class CaptureReader {
   // Reads exactly `length` bytes. 0: all of them, 1: the file ended before the first, -1: after it, or on an
   // error.
   int take(uint8_t* to, uint64_t length);
+  bool fill_block(uint32_t length);
   Next fail(const std::string& what, uint64_t offset);
   uint16_t word16(const uint8_t* at) const;
   uint32_t word32(const uint8_t* at) const;

@@ -27,7 +27,7 @@ constexpr uint16_t kEndOfOptions = 0;
 constexpr uint16_t kTimeResolution = 9;
 constexpr uint16_t kTimeOffset = 14;
 
-constexpr uint32_t kBufferBytes = 256 * 1024;
+constexpr uint32_t kBufferBytes = 64 * 1024;
 // libpcap's own limit for a packet is 256 KiB; a block has one packet and options.
 constexpr uint32_t kLargestPacket = 256 * 1024;
 constexpr uint32_t kLargestBlock = 16 * 1024 * 1024;
@@ -106,6 +106,18 @@ int CaptureReader::take(uint8_t* to, uint64_t length) {
     position_ += piece;
   }
   return 0;
+}
+
+// Reads `length` bytes into block_, piece by piece: a length that lies costs no more memory than the file
+// has.
+bool CaptureReader::fill_block(uint32_t length) {
+  block_.clear();
+  while (block_.size() < length) {
+    const size_t done = block_.size();
+    block_.resize(std::min<size_t>(length, done + kBufferBytes));
+    if (take(block_.data() + done, block_.size() - done) != 0) return false;
+  }
+  return true;
 }
 
 CaptureReader::Next CaptureReader::fail(const std::string& what, uint64_t offset) {
@@ -202,8 +214,7 @@ CaptureReader::Next CaptureReader::next_pcap(CapturedPacket& packet) {
   if (captured > kLargestPacket) {
     return fail("a packet of " + std::to_string(captured) + " bytes: more than any capture holds", offset);
   }
-  block_.resize(captured);
-  if (captured != 0 && take(block_.data(), captured) != 0) {
+  if (!fill_block(captured)) {
     return fail("the capture ends inside a packet of " + std::to_string(captured) + " bytes", offset);
   }
   packet.data = block_.data();
@@ -240,8 +251,7 @@ bool CaptureReader::read_section() {
     return false;
   }
   // What was read: the type and the head, whose last word is the trailing length when there are no options.
-  block_.resize(total - 28);
-  if (total > 28 && take(block_.data(), block_.size()) != 0) {
+  if (!fill_block(total - 28)) {
     fail("the section header is cut short", offset);
     return false;
   }
@@ -272,8 +282,7 @@ CaptureReader::Next CaptureReader::read_block(uint32_t& type) {
   if (total < 12 || total % 4 != 0 || total > kLargestBlock) {
     return fail("a block of " + std::to_string(total) + " bytes", block_offset_);
   }
-  block_.resize(total - 8);
-  if (take(block_.data(), block_.size()) != 0) {
+  if (!fill_block(total - 8)) {
     return fail("the capture ends inside a block of " + std::to_string(total) + " bytes", block_offset_);
   }
   if (word32(block_.data() + block_.size() - 4) != total) {
