@@ -1,5 +1,7 @@
 // SAs: options, lifetimes, what the control plane is told, traffic selectors, and what stays of a key.
+#include <atomic>
 #include <new>
+#include <thread>
 
 #include "esp_lab.h"
 #include "packet/icmp.h"
@@ -415,6 +417,40 @@ void three_lines_and_the_key() {
            size_t{192});
 }
 
+// The control plane looks at an SA while its worker uses it; a thread sanitizer has the last word.
+void read_while_in_use() {
+  const Bytes key = key_and_salt();
+  OutboundSa out;
+  OutboundSaOptions options = outbound(key);
+  options.lifetime.soft_packets = 100;
+  CHECK_EQ(out.init(options), std::string());
+  InboundSa in;
+  CHECK_EQ(in.init(inbound(key)), std::string());
+  std::atomic<bool> done = false;
+  std::thread control([&] {
+    uint64_t last = 0;
+    while (!done) {
+      out.set_mtu(out.rekey_wanted() ? 1400 : 1500);
+      const uint64_t packets = out.use.packets;
+      CHECK(packets >= last);
+      last = packets;
+      CHECK(in.highest_sequence() <= out.next_sequence);
+      CHECK(!in.expired() && in.drops.replay == 0 && out.use.bytes < 1'000'000);
+    }
+  });
+  for (int i = 0; i < 2000; ++i) {
+    const Bytes inner = inner4(100);
+    Room room(inner);
+    SealItem sealed = seal_one(out, room, static_cast<uint32_t>(inner.size()));
+    Bytes esp(sealed.packet - 16, sealed.outer + sealed.outer_length);
+    const bool passed = open_one(in, esp).drop == DropReason::kNone;
+    if (!passed) std::abort();
+  }
+  done = true;
+  control.join();
+  CHECK(out.rekey_wanted());
+}
+
 }  // namespace
 
 int main() {
@@ -430,5 +466,6 @@ int main() {
   RUN(transports_of_selectors);
   RUN(keys_are_zeroised);
   RUN(three_lines_and_the_key);
+  RUN(read_while_in_use);
   FINISH();
 }
