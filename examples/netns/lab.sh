@@ -7,7 +7,7 @@
 #
 #   client ── enb ── tlb1 ══ gw1, gw2 ══ tlb1 ── server
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nodes='client enb tlb1 gw1 gw2 server'
 
 # link NODE INTERFACE NODE INTERFACE MTU
@@ -42,8 +42,9 @@ up() {
   host client 192.168.10.2/24 192.168.10.1 fd00:10::2/64 fd00:10::1
   host server 203.0.113.2/24 203.0.113.1 2001:db8:ffff::2/64 2001:db8:ffff::1
 
-  cp ./*.yaml "$directory"
+  mkdir -p "$directory"
   chmod 700 "$directory"
+  cp "$here"/*.yaml "$directory"
   mkdir -p "$directory/keys"
   (
     umask 077
