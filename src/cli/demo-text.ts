@@ -1,5 +1,5 @@
 /** What `penstock demo` prints, line by line. Pure. */
-import type { MainJobEvent, MainJobOptions, MainJobResult, Sample } from '../emulator/main-job.js';
+import type { MainJobEvent, MainJobOptions, MainJobResult, Sample } from '../emulator/main-job-types.js';
 import { counters } from '../pipeline/counters.js';
 import type { Output } from './output.js';
 

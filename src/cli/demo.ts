@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import { type MainJobEvent, type MainJobOptions, runMainJob } from '../emulator/main-job.js';
+import { runMainJob } from '../emulator/main-job.js';
+import type { MainJobEvent, MainJobOptions } from '../emulator/main-job-types.js';
 import { demoResult, eventLines, headLines, resultLines } from './demo-text.js';
 import { Exit } from './exit-codes.js';
 import { createOutput, type Output } from './output.js';

@@ -121,4 +121,6 @@ if (isProgram()) {
   // whoever reads our output may have seen enough (`penstock show … | head`)
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   process.exitCode = await main(process.argv.slice(2));
+  // a thread that is stuck in native code does not keep the process
+  setTimeout(() => process.exit(), 10_000).unref();
 }

@@ -18,6 +18,7 @@ import { type Accounts, accountsOf, isAccounted } from './accounts.js';
 import { type Clock, realClock, sleep } from './clock.js';
 import { difference, type Histogram, percentileNs, sum } from './histogram.js';
 import { KeyExchange } from './key-exchange.js';
+import type { MainJobOptions, MainJobResult, Moved, Sample } from './main-job-types.js';
 import { macOf, Network } from './network.js';
 import {
   type BaseStation,
@@ -30,99 +31,6 @@ import {
   routerConfig,
   wires,
 } from './scale-out.js';
-
-export interface MainJobOptions {
-  readonly seconds: number;
-  readonly tunnels: number;
-  readonly flows: number;
-  /** 2 or more: one is shut off */
-  readonly gateways: number;
-  readonly workers: number;
-  /** bytes of every inner IP packet; null: SECGW-IMIX */
-  readonly size: number | null;
-  /** decides order of sizes, contents and the router's hash; never keys */
-  readonly seed: number;
-  readonly clock?: Clock;
-  readonly onEvent?: (event: MainJobEvent) => void;
-  /** ends the sending early */
-  readonly signal?: AbortSignal;
-}
-
-export type MainJobEvent =
-  | { readonly kind: 'started'; readonly kernel: string }
-  | { readonly kind: 'sample'; readonly sample: Sample }
-  | {
-      readonly kind: 'stopped';
-      readonly atSeconds: number;
-      readonly gateway: string;
-      readonly slots: number;
-      readonly rehomed: number;
-      readonly others: number;
-    }
-  | {
-      readonly kind: 'rekeyed';
-      readonly atSeconds: number;
-      readonly tunnels: number;
-      readonly tookMs: number;
-      readonly why: 'moved' | 'returned';
-    }
-  | {
-      readonly kind: 'returned';
-      readonly atSeconds: number;
-      readonly gateway: string;
-      readonly slots: number;
-      readonly rehomed: number;
-      readonly others: number;
-      readonly identical: boolean;
-    };
-
-/** Of one interval. */
-export interface Sample {
-  readonly atSeconds: number;
-  readonly gbps: number;
-  readonly mpps: number;
-  readonly p50Us: number | null;
-  readonly p99Us: number | null;
-  /** part of what the router sent, null: nothing */
-  readonly shares: Readonly<Record<string, number | null>>;
-  /** since the start */
-  readonly lost: number;
-  readonly mismatched: number;
-}
-
-export interface MainJobResult {
-  readonly seconds: number;
-  readonly tunnels: number;
-  readonly flows: number;
-  readonly gateways: number;
-  readonly workers: number;
-  readonly kernel: string;
-  readonly sent: number;
-  readonly delivered: number;
-  readonly mismatched: number;
-  readonly lost: number;
-  readonly dropsByReason: Accounts['dropsByReason'];
-  readonly gbps: number;
-  readonly mpps: number;
-  readonly latencyUs: { readonly p50: number | null; readonly p99: number | null };
-  readonly shares: Readonly<Record<string, number>>;
-  /** of the router's slots; and what they moved */
-  readonly movedByFailure: {
-    readonly slots: number;
-    readonly unavoidable: number;
-    readonly excess: number;
-    readonly tunnels: number;
-    readonly flows: number;
-  };
-  readonly recoveredTableIdentical: boolean;
-  readonly tunnelsRekeyed: number;
-  readonly nonces: { readonly seen: number; readonly repeated: number; readonly unproven: number };
-  readonly memoryMegabytes: number;
-  readonly accounted: boolean;
-  readonly interrupted: boolean;
-  /** what must not be; empty when all is well */
-  readonly violations: readonly string[];
-}
 
 const linkDelayMs = 10;
 /** frames a direction and worker; more than the credit, so that no wire is ever full */
@@ -289,10 +197,15 @@ class MainJob {
     const moved: Moved = { slots: 0, unavoidable: 0, excess: 0, tunnels: 0, flows: 0, identical: false };
     const first = this.#tables();
     let stage = 'whole' as 'whole' | 'failing' | 'failed' | 'returning' | 'whole again';
+    let broken: { error: unknown } | null = null;
     const work = async (during: typeof stage, job: Promise<void>, after: typeof stage) => {
       stage = during;
-      await job;
-      stage = after;
+      try {
+        await job;
+        stage = after;
+      } catch (error) {
+        broken = { error };
+      }
     };
     let nextSample = 1000;
     const working: Promise<void>[] = [];
@@ -300,6 +213,7 @@ class MainJob {
       const at = this.#clock.nowMs() - this.#began;
       const failure = failed();
       if (failure !== null) throw new Error(failure.message, { cause: failure.cause });
+      throwIf(broken);
       if (stage === 'whole' && at >= lengthMs / 2) {
         working.push(work('failing', this.#fail(first, moved), 'failed'));
       } else if (stage === 'failed' && at >= (lengthMs * 3) / 4) {
@@ -315,6 +229,7 @@ class MainJob {
       await sleep(this.#clock, Math.max(1, Math.min(5, nextSample - at)));
     }
     await Promise.all(working);
+    throwIf(broken);
     return moved;
   }
 
@@ -526,13 +441,8 @@ class MainJob {
   }
 }
 
-interface Moved {
-  slots: number;
-  unavoidable: number;
-  excess: number;
-  tunnels: number;
-  flows: number;
-  identical: boolean;
-}
-
 const microseconds = (ns: number | null) => (ns === null ? null : Math.round(ns / 100) / 10);
+
+function throwIf(broken: { error: unknown } | null): void {
+  if (broken !== null) throw broken.error;
+}
