@@ -6,8 +6,8 @@
  *   created ── start() ──▶ running ── stop() or a failure ──▶ stopping ──▶ stopped ── close() ──▶ closed
  */
 import { EventEmitter } from 'node:events';
-import { dataplaneLimits } from '../config/limits.js';
 import { type CounterName, counterIndex } from './counters.js';
+import { dataplaneLimits } from './limits.js';
 import { type NativePlane, native, type PlaneOptions, type TableParts, type WorkerStatus } from './native.js';
 import { type WorkerMemory, WorkerPool } from './pool.js';
 import type { Timers } from './timers.js';
