@@ -26,15 +26,18 @@ void wipe(void* memory, size_t bytes);
 // Everything that a key's packets need, the same bytes whichever kernel made it. Not for reading outside this
 // room.
 struct alignas(64) GcmKey {
-  static constexpr unsigned kPowers = 16;
+  static constexpr unsigned kPowers = 37;  // 36 blocks at a time, and that of lengths
 
-  uint8_t round_keys[15][16];
   uint32_t rounds;     // 10 or 14; 0 in a key never initialised or wiped
   uint32_t key_bytes;  // 16 or 32
   uint8_t padding[8];
-  // H^16 … H^1, each byte-reversed and divided by x (see multiply in portable.cc), then zeros: a vector load
+  uint8_t round_keys[15][16];  // with the above, three cache lines hold all of a 128-bit key's
+  // H^37 … H^1, each byte-reversed and divided by x (see multiply in portable.cc), then zeros: a vector load
   // that starts at any power may run past H^1, and what it multiplies there vanishes.
-  uint8_t powers[kPowers + 4][16];
+  uint8_t powers[kPowers + 3][16];
+  // The sum of the two halves of each of H^37 … H^1, Karatsuba's third factor, then zeros for the same
+  // reason.
+  uint64_t folded[kPowers + 7];
 
   GcmKey() = default;
   GcmKey(const GcmKey&) = delete;

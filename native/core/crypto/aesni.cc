@@ -105,7 +105,9 @@ PENSTOCK_INLINE __m128i divide_by_x(__m128i v) {
   return _mm_xor_si128(shifted, _mm_and_si128(carry, poly));
 }
 
-void init_key(GcmKey& key, const uint8_t* bytes, unsigned key_bytes) {
+}  // namespace
+
+void aesni_init_key(GcmKey& key, const uint8_t* bytes, unsigned key_bytes) {
   key.key_bytes = key_bytes;
   key.rounds = key_bytes / 4 + 6;
   if (key_bytes == 16) {
@@ -117,9 +119,13 @@ void init_key(GcmKey& key, const uint8_t* bytes, unsigned key_bytes) {
   __m128i power = first;
   for (unsigned i = GcmKey::kPowers; i-- > 0;) {
     store(key.powers[i], power);
+    const __m128i folded = _mm_xor_si128(power, _mm_shuffle_epi32(power, 0x4e));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(&key.folded[i]), folded);
     power = multiply(power, first);
   }
 }
+
+namespace {
 
 PENSTOCK_INLINE __m128i load_part(const uint8_t* p, uint32_t length) {
   alignas(16) uint8_t block[16] = {};
@@ -225,6 +231,6 @@ bool supported() {
 
 }  // namespace
 
-const Kernel kAesni = {"aesni", supported, init_key, seal, open};
+const Kernel kAesni = {"aesni", supported, aesni_init_key, seal, open};
 
 }  // namespace penstock::gcm

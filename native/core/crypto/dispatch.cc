@@ -17,6 +17,7 @@ using gcm::Kernel;
 // operations in two (Zen 4) lose nothing by it, those that do not (Zen 5, Ice Lake) take half the time.
 constexpr const Kernel* kKernels[] = {
 #ifdef PENSTOCK_X86
+    &gcm::kVaes512,
     &gcm::kAesni,
 #endif
     &gcm::kPortable,

@@ -23,9 +23,11 @@ extern const Kernel kPortable;
 extern const Kernel kAesni;
 extern const Kernel kVaes256;
 extern const Kernel kVaes512;
+void aesni_init_key(GcmKey& key, const uint8_t* bytes, unsigned key_bytes);
 #endif
 
 #define PENSTOCK_INLINE static inline __attribute__((always_inline))
+#define PENSTOCK_INLINE_MEMBER inline __attribute__((always_inline))
 
 // SP 800-38D §6.5: a GHASH ends with the lengths of AAD and ciphertext in bits, both 64-bit big-endian.
 PENSTOCK_INLINE void length_block(uint8_t block[16], uint64_t aad_bytes, uint64_t text_bytes) {

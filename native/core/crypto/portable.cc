@@ -307,6 +307,7 @@ void init_key(GcmKey& key, const uint8_t* bytes, unsigned key_bytes) {
   Element power = first;
   for (unsigned i = GcmKey::kPowers; i-- > 0;) {
     std::memcpy(key.powers[i], &power, 16);
+    key.folded[i] = power.low ^ power.high;
     power = multiply(power, first);
   }
   wipe(blocks, sizeof blocks);
