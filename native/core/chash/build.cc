@@ -361,6 +361,7 @@ std::vector<bool> dead_flags(const std::vector<TableMember>& members, const std:
   std::vector<std::string> names = dead;
   std::sort(names.begin(), names.end());
   std::vector<bool> flags;
+  flags.reserve(members.size());
   for (const TableMember& m : members)
     flags.push_back(std::binary_search(names.begin(), names.end(), m.name));
   return flags;

@@ -222,7 +222,7 @@ InboundSa::~InboundSa() {
 }
 
 std::string InboundSa::init(const InboundSaOptions& options) {
-  const std::string error = check(options);
+  std::string error = check(options);
   if (!error.empty()) return error;
   const uint32_t size = options.replay_window;
   if (size != 0 && (size < kLeastReplayWindow || size > kLargestReplayWindow || (size & (size - 1)) != 0)) {
