@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "crypto/cpu.h"
 #include "crypto/kernel.h"
 
 namespace penstock::gcm {
@@ -225,8 +226,8 @@ uint64_t open(const GcmOp* ops, unsigned count) {
 }
 
 bool supported() {
-  return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul") &&
-         __builtin_cpu_supports("sse4.1");
+  const Cpu cpu = Cpu::read();
+  return cpu.aes && cpu.pclmul && cpu.ssse3 && cpu.sse41;
 }
 
 }  // namespace

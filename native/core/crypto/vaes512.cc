@@ -3,20 +3,23 @@
 // A packet is a row of 16-byte blocks, four to a vector, whose block 0 serves both halves of GCM:
 //
 //   counter blocks   J0    2     3     4   |  5  …            J0 (SP 800-38D §7.1 step 2) masks the tag
-//   text             -     text  text  text|  text …          so vector v covers text bytes 64v - 16 … 64v + 47
-//   GHASH            AAD   C1    C2    C3  |  C4 …  Cn  len
+//   text             -     text  text  text|  text …          so vector v covers text bytes 64v - 16 … 64v +
+//   47 GHASH            AAD   C1    C2    C3  |  C4 …  Cn  len
 //
-// so neither J0 nor AAD nor (three times of four) the lengths cost a vector of their own. Longer AAD is hashed into
-// the AAD block beforehand.
+// so neither J0 nor AAD nor (three times of four) the lengths cost a vector of their own. Longer AAD is
+// hashed into the AAD block beforehand.
 //
-//  1. run: sorts the burst into classes of equal key length and number of vectors; results stay in the caller's places.
+//  1. run: sorts the burst into classes of equal key length and number of vectors; results stay in the
+//  caller's places.
 //  2. Packets of up to five vectors: a few side by side (Batch), each with its own key.
 //  3. Longer ones: groups of five to nine vectors, one after another (Stream).
 //  4. Sealing multiplies one batch or group while it encrypts the next; opening does both to the same one.
 //
-// What bounds it, on Zen 5: one carry-less multiplication per two cycles at any width, so Karatsuba's three and not
-// four, up to 36 blocks before a reduction, four packets reduced at once. AES goes on beside it, on two other ports; what
-// else there is to do competes for all four, so it is kept small: counters from a table, folding by pairs.
+// What bounds it, on Zen 5: one carry-less multiplication per two cycles at any width, so Karatsuba's three
+// and not four, up to 36 blocks before a reduction, four packets reduced at once. AES goes on beside it, on
+// two other ports; what else there is to do competes for all four, so it is kept small: counters from a
+// table, folding by pairs.
+#include "crypto/cpu.h"
 #include "crypto/vaes512_blocks.h"
 
 namespace penstock::gcm {
@@ -71,8 +74,8 @@ struct BatchRow {
   }
 };
 
-// One step: encrypts batch `now` and multiplies batch `before`; opening, the same batch. Sealing, `hashed` has the rows of
-// the batch before, and in the end those of this one.
+// One step: encrypts batch `now` and multiplies batch `before`; opening, the same batch. Sealing, `hashed`
+// has the rows of the batch before, and in the end those of this one.
 template <int kRounds, int kPackets, int kVectors, bool kOpen>
 PENSTOCK_INLINE void step(Batch<kPackets>& now, const Batch<kPackets>& before, __m512i* hashed, Sum* sum) {
   constexpr int kVectorsOfAll = kPackets * kVectors;
@@ -124,7 +127,8 @@ PENSTOCK_INLINE void step(Batch<kPackets>& now, const Batch<kPackets>& before, _
 }
 
 // A row that nothing is encrypted beside.
-__attribute__((noinline)) void multiply_row(Sum& sum, const __m512i* hashed, int vectors, const Powers& powers) {
+__attribute__((noinline)) void multiply_row(Sum& sum, const __m512i* hashed, int vectors,
+                                            const Powers& powers) {
   sum.low = sum.middle = sum.high = _mm512_setzero_si512();
   for (int v = 0; v < vectors; v += 2) {
     const bool two = v + 1 < vectors;
@@ -134,8 +138,10 @@ __attribute__((noinline)) void multiply_row(Sum& sum, const __m512i* hashed, int
     const __m512i b_power = two ? load512(powers.whole + 64 * (v + 1)) : a_power;
     const __m512i folded = add(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
     const __m512i folded_power = folded_powers(powers, v);
-    add_to(sum.low, add(_mm512_clmulepi64_epi128(a, a_power, 0x00), _mm512_clmulepi64_epi128(b, b_power, 0x00)));
-    add_to(sum.high, add(_mm512_clmulepi64_epi128(a, a_power, 0x11), _mm512_clmulepi64_epi128(b, b_power, 0x11)));
+    add_to(sum.low,
+           add(_mm512_clmulepi64_epi128(a, a_power, 0x00), _mm512_clmulepi64_epi128(b, b_power, 0x00)));
+    add_to(sum.high,
+           add(_mm512_clmulepi64_epi128(a, a_power, 0x11), _mm512_clmulepi64_epi128(b, b_power, 0x11)));
     add_to(sum.middle, add(_mm512_clmulepi64_epi128(folded, folded_power, 0x00),
                            _mm512_clmulepi64_epi128(folded, folded_power, 0x11)));
   }
@@ -148,6 +154,23 @@ PENSTOCK_INLINE void finish(const B& batch, const Sum* sum, Finisher<kOpen>& fin
   } else {
     write_tags<kPackets>(make_tags<kPackets>(sum, batch.mask), batch.op);
   }
+}
+
+// The last batch, which nothing is encrypted beside.
+template <int kPackets, int kVectors>
+__attribute__((noinline)) void finish_last(const Batch<kPackets>& batch, const __m512i* hashed,
+                                           Finisher<false>& finisher) {
+  constexpr int kParts = parts_of(kVectors);
+  Sum sum[kPackets];
+  Multiplier multiplier;
+  PENSTOCK_UNROLL for (int k = 0; k < kPackets; ++k) {
+    const BatchRow<kVectors, false> row(*batch.op[k], hashed + k * kVectors);
+    PENSTOCK_UNROLL for (int part = 0; part < kParts; ++part) {
+      multiply_part<kVectors>(part, multiplier, sum[k], row);
+    }
+    multiply_lengths(sum[k], *batch.op[k]);
+  }
+  finish<kPackets>(batch, sum, finisher);
 }
 
 template <int kRounds, int kPackets, int kVectors>
@@ -164,13 +187,7 @@ __attribute__((noinline)) void seal_batches(const GcmOp* ops, const uint8_t* ind
     step<kRounds, kPackets, kVectors, false>(now, before, hashed, sum);
     if (at > 0) finish<kPackets>(before, sum, finisher);
   }
-  for (int k = 0; k < kPackets; ++k) {
-    const GcmOp& op = *now.op[k];
-    Sum sum;
-    multiply_row(sum, hashed + k * kVectors, kVectors, powers_of(*op.key, lanes_of(op.length) + 1));
-    multiply_lengths(sum, op);
-    finisher.put(&op, sum, now.mask[k]);
-  }
+  finish_last<kPackets, kVectors>(now, hashed, finisher);
 }
 
 template <int kRounds, int kPackets, int kVectors>
@@ -186,7 +203,8 @@ __attribute__((noinline)) void open_batches(const GcmOp* ops, const uint8_t* ind
 }
 
 template <int kRounds, int kPackets, int kVectors, bool kOpen>
-PENSTOCK_INLINE void run_batches(const GcmOp* ops, const uint8_t* index, unsigned count, Finisher<kOpen>& finisher) {
+PENSTOCK_INLINE void run_batches(const GcmOp* ops, const uint8_t* index, unsigned count,
+                                 Finisher<kOpen>& finisher) {
   if constexpr (kOpen) {
     open_batches<kRounds, kPackets, kVectors>(ops, index, count, finisher);
   } else {
@@ -198,7 +216,8 @@ PENSTOCK_INLINE void run_batches(const GcmOp* ops, const uint8_t* index, unsigne
 constexpr int kLeast = 5;  // vectors in a group
 constexpr int kMost = 9;
 
-// A packet under way, and of it the group at hand. Sealing, also the row before, which the group's step multiplies.
+// A packet under way, and of it the group at hand. Sealing, also the row before, which the group's step
+// multiplies.
 struct Stream {
   const GcmOp* op;
   const GcmKey* key;
@@ -227,10 +246,11 @@ struct Stream {
     return reverse(load512(from));
   }
 
-  PENSTOCK_INLINE_MEMBER void start(const GcmOp* o) {
+  PENSTOCK_INLINE_MEMBER void begin(const GcmOp* o) {
     op = o;
     key = o->key;
     base = counter_base(*o);
+    head = reverse(_mm512_zextsi128_si512(aad_block(*o)));
     vectors = vectors_of(o->length);
     done = 0;
   }
@@ -253,10 +273,12 @@ struct Stream {
   }
   // Counters past the table's.
   __attribute__((noinline)) void count_up() {
-    const __m512i swap = _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+    const __m512i swap =
+        _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
     const __m512i lanes = _mm512_set_epi32(4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0);
     for (uint32_t v = 0; v < kMost; ++v) {
-      own_counters[v] = _mm512_shuffle_epi8(_mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(4 * (done + v)))), swap);
+      own_counters[v] = _mm512_shuffle_epi8(
+          _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(4 * (done + v)))), swap);
     }
     counters = own_counters;
   }
@@ -287,7 +309,8 @@ __attribute__((noinline)) void crypt_group(Stream& stream) {
       s[v] = _mm512_aesenc_epi128(s[v], round_key);
       const int done = (r - 1) * kVectors + v;
       const int part = done * kParts / ((kRounds - 1) * kVectors);
-      if (part != (done + 1) * kParts / ((kRounds - 1) * kVectors)) multiply_part<kRow>(part, multiplier, sum, row);
+      if (part != (done + 1) * kParts / ((kRounds - 1) * kVectors))
+        multiply_part<kRow>(part, multiplier, sum, row);
     }
   }
   stream.sum = sum;
@@ -316,17 +339,20 @@ __attribute__((noinline)) void crypt_group(Stream& stream) {
 
 using CryptGroup = void (*)(Stream&);
 
-// Sealing: by vectors of the group and of the row before. Only neighbours are there: what a packet's groups, and most packets
-// next to each other in a burst, need.
+// Sealing: by vectors of the group and of the row before. Only neighbours are there: what a packet's groups,
+// and most packets next to each other in a burst, need.
 template <int kRounds>
 struct SealGroups {
   static constexpr int kSizes = kMost - kLeast + 1;
   CryptGroup by_size[kSizes][3];
   constexpr SealGroups()
       : by_size{{nullptr, crypt_group<kRounds, 5, 5, false>, crypt_group<kRounds, 5, 6, false>},
-                {crypt_group<kRounds, 6, 5, false>, crypt_group<kRounds, 6, 6, false>, crypt_group<kRounds, 6, 7, false>},
-                {crypt_group<kRounds, 7, 6, false>, crypt_group<kRounds, 7, 7, false>, crypt_group<kRounds, 7, 8, false>},
-                {crypt_group<kRounds, 8, 7, false>, crypt_group<kRounds, 8, 8, false>, crypt_group<kRounds, 8, 9, false>},
+                {crypt_group<kRounds, 6, 5, false>, crypt_group<kRounds, 6, 6, false>,
+                 crypt_group<kRounds, 6, 7, false>},
+                {crypt_group<kRounds, 7, 6, false>, crypt_group<kRounds, 7, 7, false>,
+                 crypt_group<kRounds, 7, 8, false>},
+                {crypt_group<kRounds, 8, 7, false>, crypt_group<kRounds, 8, 8, false>,
+                 crypt_group<kRounds, 8, 9, false>},
                 {crypt_group<kRounds, 9, 8, false>, crypt_group<kRounds, 9, 9, false>, nullptr}} {}
 };
 template <int kRounds>
@@ -337,29 +363,39 @@ constexpr CryptGroup kOpenGroups[] = {crypt_group<kRounds, 5, 5, true>, crypt_gr
                                       crypt_group<kRounds, 7, 7, true>, crypt_group<kRounds, 8, 8, true>,
                                       crypt_group<kRounds, 9, 9, true>};
 
+// Two packets take turns, group by group: what one waits for (the sum of its group, reduced, goes into the
+// next), the other hides.
 template <int kRounds>
 __attribute__((noinline)) void open_streams(const GcmOp* ops, const uint8_t* index, unsigned count,
                                             Finisher<true>& finisher) {
-  Stream stream;
-  for (unsigned i = 0; i < count; ++i) {
-    const GcmOp* op = ops + index[i];
-    stream.start(op);
-    stream.head = reverse(_mm512_zextsi128_si512(aad_block(*op)));
-    __m128i mask;
-    for (;;) {
-      const uint32_t group = stream.next_group();
-      const bool first = stream.done == 0;
-      const bool last = stream.done + group == stream.vectors;
-      stream.enter(group);
-      stream.powers = powers_of(*op->key, last ? lanes_of(op->length) + 1 - 4 * stream.done : 4 * group);
-      kOpenGroups<kRounds>[group - kLeast](stream);
-      if (first) mask = stream.lane0;
-      if (last) break;
+  Stream streams[2];
+  __m128i masks[2];
+  unsigned next = 0;
+  unsigned active = 0;
+  for (; next < count && next < 2; ++next, ++active) streams[next].begin(ops + index[next]);
+  for (unsigned turn = 0; active > 0; turn ^= active > 1) {
+    Stream& stream = streams[turn];
+    const GcmOp* op = stream.op;
+    const uint32_t group = stream.next_group();
+    const bool first = stream.done == 0;
+    const bool last = stream.done + group == stream.vectors;
+    stream.enter(group);
+    stream.powers = powers_of(*op->key, last ? lanes_of(op->length) + 1 - 4 * stream.done : 4 * group);
+    kOpenGroups<kRounds>[group - kLeast](stream);
+    if (first) masks[turn] = stream.lane0;
+    if (!last) {
       stream.head = add_lanes(reduce(stream.sum));
       stream.done += group;
+      continue;
     }
     multiply_lengths(stream.sum, *op);
-    finisher.put(op, stream.sum, mask);
+    finisher.put(op, stream.sum, masks[turn]);
+    if (next < count) {
+      stream.begin(ops + index[next++]);
+    } else {
+      --active;
+      turn ^= active == 1;  // the other's, from now on
+    }
   }
 }
 
@@ -396,8 +432,7 @@ __attribute__((noinline)) void seal_streams(const GcmOp* ops, const uint8_t* ind
   stream.sum_so_far = _mm512_setzero_si512();
   for (unsigned i = 0; i < count; ++i) {
     const GcmOp* op = ops + index[i];
-    stream.start(op);
-    stream.head = reverse(_mm512_zextsi128_si512(aad_block(*op)));
+    stream.begin(op);
     __m128i mask;
     for (;;) {
       const uint32_t group = stream.next_group();
@@ -489,14 +524,16 @@ PENSTOCK_INLINE uint64_t run(const GcmOp* ops, unsigned count) {
   return finisher.good;
 }
 
-void seal(const GcmOp* ops, unsigned count) { run<false>(ops, count); }
-uint64_t open(const GcmOp* ops, unsigned count) { return run<true>(ops, count); }
+void seal(const GcmOp* ops, unsigned count) {
+  run<false>(ops, count);
+}
+uint64_t open(const GcmOp* ops, unsigned count) {
+  return run<true>(ops, count);
+}
 
 bool supported() {
-  return __builtin_cpu_supports("vaes") && __builtin_cpu_supports("vpclmulqdq") &&
-         __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2");
+  const Cpu cpu = Cpu::read();
+  return cpu.vaes && cpu.vpclmulqdq && cpu.avx512 && cpu.bmi1 && cpu.bmi2 && cpu.popcnt;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What vaes512.cc is made of: vectors of four blocks, GHASH sums, the row of blocks that a packet is, tags. Included
-// by vaes512.cc alone.
+// What vaes512.cc is made of: vectors of four blocks, GHASH sums, the row of blocks that a packet is, tags.
+// Included by vaes512.cc alone.
 #pragma once
 #include <immintrin.h>
 
@@ -15,18 +15,35 @@ namespace penstock::gcm {
 namespace {
 
 // --- vectors -----------------------------------------------------------------------------------------------
-PENSTOCK_INLINE __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-PENSTOCK_INLINE void store128(void* p, __m128i v) { _mm_storeu_si128(static_cast<__m128i*>(p), v); }
-PENSTOCK_INLINE __m512i load512(const void* p) { return _mm512_loadu_si512(p); }
-PENSTOCK_INLINE __m512i broadcast(const void* p) { return _mm512_broadcast_i32x4(load128(p)); }
-PENSTOCK_INLINE __m512i add(__m512i a, __m512i b) { return _mm512_xor_si512(a, b); }
+PENSTOCK_INLINE __m128i load128(const void* p) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+PENSTOCK_INLINE void store128(void* p, __m128i v) {
+  _mm_storeu_si128(static_cast<__m128i*>(p), v);
+}
+PENSTOCK_INLINE __m512i load512(const void* p) {
+  return _mm512_loadu_si512(p);
+}
+PENSTOCK_INLINE __m512i broadcast(const void* p) {
+  return _mm512_broadcast_i32x4(load128(p));
+}
+PENSTOCK_INLINE __m512i add(__m512i a, __m512i b) {
+  return _mm512_xor_si512(a, b);
+}
 PENSTOCK_INLINE __m512i add(__m512i a, __m512i b, __m512i c) {
   return _mm512_ternarylogic_epi64(a, b, c, 0x96);
 }
-// As add, but the compiler may not make three-operand instructions of two: they run on fewer ports (Zen 5), 4 % here.
-PENSTOCK_INLINE void add_to(__m512i& sum, __m512i v) { __asm__("vpxorq %1, %0, %0" : "+v"(sum) : "v"(v)); }
-PENSTOCK_INLINE __m512i swap_halves(__m512i v) { return _mm512_shuffle_epi32(v, _MM_PERM_BADC); }
-PENSTOCK_INLINE __m512i fold(__m512i v) { return add(v, swap_halves(v)); }
+// As add, but the compiler may not make three-operand instructions of two: they run on fewer ports (Zen 5), 4
+// % here.
+PENSTOCK_INLINE void add_to(__m512i& sum, __m512i v) {
+  __asm__("vpxorq %1, %0, %0" : "+v"(sum) : "v"(v));
+}
+PENSTOCK_INLINE __m512i swap_halves(__m512i v) {
+  return _mm512_shuffle_epi32(v, _MM_PERM_BADC);
+}
+PENSTOCK_INLINE __m512i fold(__m512i v) {
+  return add(v, swap_halves(v));
+}
 PENSTOCK_INLINE __m512i reverse(__m512i v) {
   return _mm512_shuffle_epi8(
       v, _mm512_broadcast_i32x4(_mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
@@ -66,12 +83,15 @@ PENSTOCK_INLINE __m512i folded_powers(const Powers& powers, int v) {
   return _mm512_permutexvar_epi64(_mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0), load512(powers.folded + 4 * v));
 }
 
-// A row of vectors times their powers, one carry-less multiplication at a time so that other work fits between: six for
-// two vectors, with the folded halves of both in one vector; three for an odd one at the end.
+// A row of vectors times their powers, one carry-less multiplication at a time so that other work fits
+// between: six for two vectors, with the folded halves of both in one vector; three for an odd one at the
+// end.
 struct Multiplier {
   __m512i a, b, a_power, b_power, folded, folded_power;
 };
-constexpr int parts_of(int vectors) { return 3 * vectors; }
+constexpr int parts_of(int vectors) {
+  return 3 * vectors;
+}
 
 template <int kVectors, typename Row>
 PENSTOCK_INLINE void multiply_part(int part, Multiplier& m, Sum& sum, const Row& row) {
@@ -123,9 +143,13 @@ PENSTOCK_INLINE __m512i add_lanes(__m512i v) {
 constexpr __mmask64 kAll = ~uint64_t{0};
 constexpr __mmask64 kTextOfFirst = ~uint64_t{0xffff};
 
-PENSTOCK_INLINE uint32_t vectors_of(uint32_t length) { return (length + 79) / 64; }
+PENSTOCK_INLINE uint32_t vectors_of(uint32_t length) {
+  return (length + 79) / 64;
+}
 // J0 or AAD, and text: where the block of lengths goes.
-PENSTOCK_INLINE uint32_t lanes_of(uint32_t length) { return (length + 15) / 16 + 1; }
+PENSTOCK_INLINE uint32_t lanes_of(uint32_t length) {
+  return (length + 15) / 16 + 1;
+}
 // The bytes of text in a vector at or behind the end.
 PENSTOCK_INLINE __mmask64 text_mask(uint32_t length, uint32_t vector) {
   return _bzhi_u64(kAll, length + 16 - 64 * vector);
@@ -145,7 +169,8 @@ alignas(64) constexpr Counters kCounters;
 
 // Nonce and first round key. Added to a vector of kCounters, what the first round starts from.
 PENSTOCK_INLINE __m512i counter_base(const GcmOp& op) {
-  static_assert(offsetof(GcmOp, nonce) + 16 <= sizeof(GcmOp), "a nonce is loaded with the four bytes behind it");
+  static_assert(offsetof(GcmOp, nonce) + 16 <= sizeof(GcmOp),
+                "a nonce is loaded with the four bytes behind it");
   return add(_mm512_maskz_broadcast_i32x4(0x7777, load128(op.nonce)), broadcast(op.key->round_keys[0]));
 }
 
@@ -188,7 +213,8 @@ PENSTOCK_INLINE void multiply_lengths(Sum& sum, const GcmOp& op) {
 }
 
 // --- tags --------------------------------------------------------------------------------------------------
-// Tags of kCount packets out of their sums and encrypted J0s (lane 0), kCount 4 or 2; packet i's in lane i · 4 / kCount.
+// Tags of kCount packets out of their sums and encrypted J0s (lane 0), kCount 4 or 2; packet i's in lane i ·
+// 4 / kCount.
 template <int kCount>
 PENSTOCK_INLINE __m512i make_tags(const Sum* sums, const __m128i* masks) {
   __m512i low[kCount];
@@ -205,7 +231,8 @@ PENSTOCK_INLINE __m512i make_tags(const Sum* sums, const __m128i* masks) {
     const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(masks[2]), masks[3], 1);
     mask = _mm512_inserti64x4(_mm512_inserti32x4(mask, masks[1], 1), cd, 1);
   }
-  return add(reverse(reduce({add_lanes<kCount>(low), add_lanes<kCount>(middle), add_lanes<kCount>(high)})), mask);
+  return add(reverse(reduce({add_lanes<kCount>(low), add_lanes<kCount>(middle), add_lanes<kCount>(high)})),
+             mask);
 }
 
 template <int kCount>
@@ -225,7 +252,8 @@ PENSTOCK_INLINE uint64_t check_tags(__m512i tags, const GcmOp* const* op, const 
   __m512i given = _mm512_castsi128_si512(load128(op[0]->tag));
   if constexpr (kCount == 2) given = _mm512_inserti32x4(given, load128(op[1]->tag), 2);
   if constexpr (kCount == 4) {
-    const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(load128(op[2]->tag)), load128(op[3]->tag), 1);
+    const __m256i cd =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(load128(op[2]->tag)), load128(op[3]->tag), 1);
     given = _mm512_inserti64x4(_mm512_inserti32x4(given, load128(op[1]->tag), 1), cd, 1);
   }
   const unsigned half = _mm512_cmpeq_epi64_mask(tags, given);
