@@ -162,7 +162,7 @@ class CapturePort final : public Port {
   std::unique_ptr<CaptureWriter> writer_;
   CapturedPacket next_;
   bool has_next_ = false;
-  bool at_end_ = false;
+  std::atomic<bool> at_end_{false};  // asked for by the control thread
   bool started_ = false;
   uint64_t started_at_ = 0;  // loop time of the first packet
   uint64_t first_time_ = 0;  // its time stamp
