@@ -1,5 +1,7 @@
 #include "check.h"
 #include "lab.h"
+#include "packet/ethernet.h"
+#include "packet/udp.h"
 
 using namespace penstock;
 
@@ -356,6 +358,64 @@ void tunnels_on_three_workers_handed_over() {
   tunnels_carry_all_four_combinations(3, true);
 }
 
+// Fragments pass a gateway that keeps sessions: all of a datagram belong to one session without ports.
+void fragments_pass_with_sessions() {
+  Lab lab;
+  Forwarder& gateway = lab.forwarder("gw");
+  auto left = std::make_shared<MemoryWire>(64, 1);
+  auto right = std::make_shared<MemoryWire>(64, 1);
+  for (const auto& wire : {left, right}) {
+    std::vector<std::unique_ptr<Port>> ports;
+    ports.push_back(MemoryWire::end(wire, 0, 0));
+    gateway.add_port(std::move(ports));
+  }
+  const auto client = MemoryWire::end(left, 1, 0);
+  const auto server = MemoryWire::end(right, 1, 0);
+  Build tables;
+  tables.flow->sessions = true;
+  PolicyTable::Policy udp{};
+  udp.from_zone = udp.to_zone = PolicyTable::kAnyZone;
+  udp.match.protocols = {17};
+  udp.port_high = 0xffff;
+  udp.permit = true;
+  tables.policies->policies.push_back(udp);
+  tables.interface(0, 1, {ip4(10, 1, 0, 254)});
+  tables.interface(1, 2, {ip4(10, 2, 0, 254)});
+  tables.interfaces->index_ports(2);
+  Tables parts;
+  parts.interfaces = std::make_shared<InterfaceTable>(*tables.interfaces);
+  gateway.publish(parts);
+  const uint32_t next = gateway.neighbour(1, ip4(10, 2, 0, 1));
+  const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
+  tables.route(ip4(10, 2, 0, 0), 24, {NextHop::Kind::kNeighbour, next});
+  tables.publish(gateway);
+  gateway.neighbours().learn(next, mac, ~0ull >> 2);
+  FrameCache& cache = lab.plane.cache(0);
+  for (const uint16_t fragment : {uint16_t{ipv4::kMoreFragments}, uint16_t{185}}) {
+    FrameIndex index;
+    CHECK_EQ(cache.allocate(&index, 1), 1u);
+    uint8_t* packet = lab.plane.pool().data(index);
+    const uint8_t to[6] = {2, 0, 0, 0, 0, 1};
+    ethernet::write(packet, to, mac, ethernet::kTypeIpv4);
+    std::memset(packet + 14, 0, 1500);
+    ipv4::write(packet + 14, {.total_length = 1500, .fragment = fragment, .protocol = protocol::kUdp},
+                ip4(10, 1, 0, 1).v4_bytes(), ip4(10, 2, 0, 1).v4_bytes());
+    udp::write(packet + 34, 1000, 53, 1480);
+    lab.plane.pool().frame(index).length = 1514;
+    CHECK_EQ(client->transmit(cache, &index, 1), 1u);
+  }
+  lab.run(3);
+  FrameIndex out[4];
+  uint32_t arrived = 0;
+  while (const uint32_t count = server->receive(cache, lab.now, out, 4)) {
+    for (uint32_t i = 0; i < count; ++i) arrived += lab.plane.pool().frame(out[i]).length == 1514;
+    cache.free(out, count);
+  }
+  if (arrived != 2) lab.print_drops();
+  CHECK_EQ(arrived, 2u);
+  CHECK_EQ(gateway.total(Counter::sessions_created), 1u);
+}
+
 void retired_sas_go_when_nobody_sees_them() {
   TunnelLab lab;
   lab.run(500);
@@ -433,6 +493,7 @@ int main() {
   RUN(tunnels_on_one_worker);
   RUN(tunnels_on_two_workers_handed_over);
   RUN(tunnels_on_three_workers_handed_over);
+  RUN(fragments_pass_with_sessions);
   RUN(retired_sas_go_when_nobody_sees_them);
   FINISH();
 }
