@@ -67,7 +67,7 @@ class Node {
   std::vector<DropRecord> drop_records(uint32_t most) const;
 
   // Worker's thread: frees and counts.
-  void drop(uint32_t worker, uint64_t now, FrameIndex frame, DropReason reason);
+  [[gnu::noinline]] void drop(uint32_t worker, uint64_t now, FrameIndex frame, DropReason reason);
 
  protected:
   friend class Plane;

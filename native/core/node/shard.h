@@ -14,6 +14,10 @@
 #include "nonce_audit.h"
 #include "plane.h"
 
+// What every packet passes is inlined into its stage; what few do is kept out of it.
+#define PENSTOCK_HOT [[gnu::always_inline]] inline
+#define PENSTOCK_COLD [[gnu::noinline]]
+
 namespace penstock {
 
 // Frames gathered for one stage.
@@ -40,17 +44,17 @@ struct Forwarder::Shard {
 
   // receive.cc
   bool receive(uint16_t port);
-  void accept(FrameIndex index, Frame& frame);  // parsed: interface, filter, then ours or onward
-  void group_addressed(FrameIndex index);
-  bool filter_passes(FrameIndex index, Frame& frame, const Address& to, int16_t filter);
+  PENSTOCK_HOT void accept(FrameIndex index, Frame& frame);  // parsed: interface, filter, then ours or onward
+  PENSTOCK_COLD void group_addressed(FrameIndex index);
+  PENSTOCK_HOT bool filter_passes(FrameIndex index, Frame& frame, const Address& to, int16_t filter);
   void route(const FrameIndex* frames, uint32_t count);  // by destination, in the frame's routing instance
   void to_session_owner(FrameIndex index, const NextHop& next);
-  void hand_over(FrameIndex index, uint32_t to, Stage stage);
+  PENSTOCK_COLD void hand_over(FrameIndex index, uint32_t to, Stage stage);
 
   // local.cc
-  void arp(FrameIndex index);
+  PENSTOCK_COLD void arp(FrameIndex index);
   void neighbour_discovery(FrameIndex index);
-  void local(FrameIndex index);
+  PENSTOCK_COLD void local(FrameIndex index);
   void punt(FrameIndex index);
   void tick_neighbours();
   void probe(uint32_t neighbour, const uint64_t* mac);
@@ -76,22 +80,22 @@ struct Forwarder::Shard {
   void too_big_for_tunnel(FrameIndex index, uint32_t largest);
 
   // transmit.cc
-  void forward(FrameIndex index, const NextHop& next);  // TTL, then towards the next hop
-  void send_on(FrameIndex index, const NextHop& next);
+  PENSTOCK_HOT void forward(FrameIndex index, const NextHop& next);  // TTL, then towards the next hop
+  PENSTOCK_HOT void send_on(FrameIndex index, const NextHop& next);
   void originate(FrameIndex index);  // a packet of the node's own: route and send
-  void refuse(FrameIndex index, DropReason reason, icmp_error::Kind error, uint32_t mtu = 0);
-  void to_neighbour(FrameIndex index, uint32_t neighbour);
-  void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);
-  uint64_t group_hash(FrameIndex index, const GroupTable::Group& group) const;
-  void to_group(FrameIndex index, const GroupTable::Group& group);
+  PENSTOCK_COLD void refuse(FrameIndex index, DropReason reason, icmp_error::Kind error, uint32_t mtu = 0);
+  PENSTOCK_HOT void to_neighbour(FrameIndex index, uint32_t neighbour);
+  PENSTOCK_HOT void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);
+  PENSTOCK_HOT uint64_t group_hash(FrameIndex index, const GroupTable::Group& group) const;
+  PENSTOCK_HOT void to_group(FrameIndex index, const GroupTable::Group& group);
   void pick_stage();
-  void fragment(FrameIndex index, uint16_t interface, uint64_t mac);
+  PENSTOCK_COLD void fragment(FrameIndex index, uint16_t interface, uint64_t mac);
   void flush(uint16_t port);
   void flush_all();
   void release(uint32_t neighbour, uint64_t mac);
   void retry_pending();
 
-  NextHop next_hop(FrameIndex index, const Address& destination) const;
+  PENSTOCK_HOT NextHop next_hop(FrameIndex index, const Address& destination) const;
   uint32_t owner(FrameIndex index, const NextHop& next) const;
   Address own_address(const Frame& offender) const;  // to speak from; unspecified when there is none
   Address source(FrameIndex index, const Frame& frame) const {
