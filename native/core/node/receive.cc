@@ -98,8 +98,12 @@ inline bool Forwarder::Shard::filter_passes(FrameIndex index, Frame& frame, cons
 }
 
 NextHop Forwarder::Shard::next_hop(FrameIndex index, const Address& to) const {
+  return resolve(index, tables->routes->table.find(pool.frame(index).routing_instance, to));
+}
+
+// What a route found leads to, by way of the packet's source where it says so (one level).
+NextHop Forwarder::Shard::resolve(FrameIndex index, uint32_t found) const {
   const Routes& routes = *tables->routes;
-  uint32_t found = routes.table.find(pool.frame(index).routing_instance, to);
   if (found != RouteTable::kNone && routes.next_hops[found].kind == NextHop::Kind::kBySource) [[unlikely]] {
     found = routes.table.find(static_cast<uint16_t>(routes.next_hops[found].index), source(index));
     if (found != RouteTable::kNone && routes.next_hops[found].kind == NextHop::Kind::kBySource) {
@@ -110,12 +114,21 @@ NextHop Forwarder::Shard::next_hop(FrameIndex index, const Address& to) const {
 }
 
 void Forwarder::Shard::route(const FrameIndex* frames, uint32_t count) {
+  const Routes& routes = *tables->routes;
   const bool sessions_wanted = tables->flow->sessions;
+  uint32_t found[kBurst];
   for (uint32_t i = 0; i < count; ++i) {
-    const Address to = destination(frames[i]);
-    const NextHop next = next_hop(frames[i], to);
+    found[i] = routes.table.find(pool.frame(frames[i]).routing_instance, destination(frames[i]));
+    if (found[i] == RouteTable::kNone) continue;
+    const NextHop& next = routes.next_hops[found[i]];
+    if (next.kind == NextHop::Kind::kBySource) {
+      routes.table.prefetch(static_cast<uint16_t>(next.index), source(frames[i]));
+    }
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    const NextHop next = resolve(frames[i], found[i]);
     if (next.kind == NextHop::Kind::kLocal ||
-        (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to))) {
+        (next.kind == NextHop::Kind::kConnected && is_own(frames[i], destination(frames[i])))) {
       local(frames[i]);
     } else if (sessions_wanted) {
       to_session_owner(frames[i], next);

@@ -96,6 +96,7 @@ struct Forwarder::Shard {
   void retry_pending();
 
   PENSTOCK_HOT NextHop next_hop(FrameIndex index, const Address& destination) const;
+  PENSTOCK_HOT NextHop resolve(FrameIndex index, uint32_t found) const;
   uint32_t owner(FrameIndex index, const NextHop& next) const;
   Address own_address(const Frame& offender) const;  // to speak from; unspecified when there is none
   Address source(FrameIndex index, const Frame& frame) const {
