@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/support/fast-check-seed.ts'],
     // a process of its own per file: a fault of the native core takes no other test along
     pool: 'forks',
     testTimeout: 30_000,

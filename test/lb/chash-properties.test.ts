@@ -162,9 +162,11 @@ describe('sticky mode', () => {
           const { moves, excess } = movement(before, after);
           expect(excess).toBe(0);
           for (const { from, to } of moves) expect(joins ? to : from).toBe(name);
-          const parts = moves.map(({ count }) => count);
           if (joins) {
-            expect(parts.length).toBe(names.length - 1);
+            // Of a table with few slots a member may have none to give.
+            const parts = names
+              .filter((each) => each !== name)
+              .map((each) => moves.find(({ from }) => from === each)?.count ?? 0);
             expect(Math.max(...parts) - Math.min(...parts)).toBeLessThanOrEqual(1);
           }
           const held = shares(after);
