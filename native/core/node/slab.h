@@ -13,19 +13,21 @@ template <typename T>
 class Slab {
  public:
   explicit Slab(uint32_t limit) : limit_(limit), live_(limit, false) {
-    void* memory =
-        mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    madvise(memory, bytes(), MADV_HUGEPAGE);
-    madvise(memory, bytes(), MADV_DONTDUMP);  // keys
-    slots_ = static_cast<T*>(memory);
+    mapped_ = mmap(nullptr, bytes() + kHugePage, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped_ == MAP_FAILED) throw std::bad_alloc();
+    // From a huge page's start on: random SAs would miss the TLB several times each otherwise.
+    const auto start = (reinterpret_cast<uintptr_t>(mapped_) + kHugePage - 1) & ~(kHugePage - 1);
+    slots_ = reinterpret_cast<T*>(start);
+    madvise(slots_, bytes(), MADV_HUGEPAGE);
+    madvise(slots_, bytes(), MADV_DONTDUMP);  // keys
   }
   ~Slab() {
     for (uint32_t i = 0; i < used_; ++i) {
       if (live_[i]) slots_[i].~T();
     }
     for (const Retired& entry : retired_) slots_[entry.index].~T();
-    munmap(slots_, bytes());
+    munmap(mapped_, bytes() + kHugePage);
   }
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
@@ -81,9 +83,12 @@ class Slab {
     uint32_t index;
     uint64_t version;
   };
-  size_t bytes() const { return static_cast<size_t>(limit_) * sizeof(T); }
+  static constexpr size_t kHugePage = size_t{2} << 20;
+  // Whole huge pages
+  size_t bytes() const { return (limit_ * sizeof(T) + kHugePage - 1) & ~(kHugePage - 1); }
 
   const uint32_t limit_;
+  void* mapped_ = nullptr;
   T* slots_ = nullptr;
   uint32_t used_ = 0;
   std::vector<bool> live_;  // control thread's

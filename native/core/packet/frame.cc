@@ -7,9 +7,15 @@
 namespace penstock {
 namespace {
 
-void* map(uint64_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
+constexpr uint64_t kHugePage = 2u << 20;
+
+// Zeroed memory from a huge page's start on: frames lie pages apart, and small pages would miss the TLB for
+// each.
+void* map(uint64_t bytes, void*& mapping) {
+  mapping = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) throw std::bad_alloc();
+  const auto start = (reinterpret_cast<uintptr_t>(mapping) + kHugePage - 1) & ~(kHugePage - 1);
+  auto* memory = reinterpret_cast<void*>(start);
   madvise(memory, bytes, MADV_HUGEPAGE);
   return memory;
 }
@@ -31,18 +37,18 @@ FramePool::FramePool(const std::vector<uint32_t>& frames_per_participant) {
       returns_.push_back(std::make_unique<Ring>(power_of_two(frames)));
     }
   }
-  chunks_ = static_cast<uint8_t*>(map(memory_bytes()));
+  chunks_ = static_cast<uint8_t*>(map(memory_bytes(), chunks_mapping_));
   try {
-    frames_ = static_cast<Frame*>(map(static_cast<uint64_t>(frames()) * sizeof(Frame)));
+    frames_ = static_cast<Frame*>(map(static_cast<uint64_t>(frames()) * sizeof(Frame), frames_mapping_));
   } catch (...) {
-    munmap(chunks_, memory_bytes());
+    munmap(chunks_mapping_, memory_bytes() + kHugePage);
     throw;
   }
 }
 
 FramePool::~FramePool() {
-  munmap(frames_, static_cast<uint64_t>(frames()) * sizeof(Frame));
-  munmap(chunks_, memory_bytes());
+  munmap(frames_mapping_, static_cast<uint64_t>(frames()) * sizeof(Frame) + kHugePage);
+  munmap(chunks_mapping_, memory_bytes() + kHugePage);
 }
 
 FrameCache::FrameCache(FramePool& pool, uint32_t participant)

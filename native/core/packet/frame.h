@@ -92,6 +92,8 @@ class FramePool {
   Ring& returns(uint32_t from, uint32_t to) { return *returns_[from * participants() + to]; }
 
   std::vector<uint32_t> first_;  // first frame of each participant, then the total
+  void* chunks_mapping_ = nullptr;
+  void* frames_mapping_ = nullptr;
   uint8_t* chunks_ = nullptr;
   Frame* frames_ = nullptr;
   std::vector<std::unique_ptr<Ring>> returns_;
