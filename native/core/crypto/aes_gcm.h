@@ -33,10 +33,13 @@ struct alignas(64) GcmKey {
   uint8_t padding[8];
   uint8_t round_keys[15][16];  // with the above, three cache lines hold all of a 128-bit key's
   // H^37 … H^1, each byte-reversed and divided by x (see multiply in portable.cc), then zeros: a vector load
-  // that starts at any power may run past H^1, and what it multiplies there vanishes.
+  // that starts at any power may run past H^1, and what it multiplies there vanishes. H^36, H^32 … are
+  // aligned.
+  uint8_t before_powers[48];
   uint8_t powers[kPowers + 3][16];
   // The sum of the two halves of each of H^37 … H^1, Karatsuba's third factor, then zeros for the same
-  // reason.
+  // reason. H^32 is aligned.
+  uint8_t before_folded[40];
   uint64_t folded[kPowers + 7];
 
   GcmKey() = default;

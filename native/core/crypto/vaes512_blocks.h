@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "crypto/kernel.h"
 
@@ -13,6 +14,12 @@
 
 namespace penstock::gcm {
 namespace {
+
+template <int kValue>
+struct Constant {
+  static constexpr int value = kValue;
+};
+#define PENSTOCK_BODY __attribute__((always_inline))
 
 // --- vectors -----------------------------------------------------------------------------------------------
 PENSTOCK_INLINE __m128i load128(const void* p) {
@@ -24,6 +31,12 @@ PENSTOCK_INLINE void store128(void* p, __m128i v) {
 PENSTOCK_INLINE __m512i load512(const void* p) {
   return _mm512_loadu_si512(p);
 }
+// A load that is done once, whatever the compiler thinks of doing it again where the value is used.
+PENSTOCK_INLINE __m512i load_once(const void* p) {
+  __m512i v = _mm512_loadu_si512(p);
+  __asm__("" : "+v"(v));
+  return v;
+}
 PENSTOCK_INLINE __m512i broadcast(const void* p) {
   return _mm512_broadcast_i32x4(load128(p));
 }
@@ -33,10 +46,19 @@ PENSTOCK_INLINE __m512i add(__m512i a, __m512i b) {
 PENSTOCK_INLINE __m512i add(__m512i a, __m512i b, __m512i c) {
   return _mm512_ternarylogic_epi64(a, b, c, 0x96);
 }
-// As add, but the compiler may not make three-operand instructions of two: they run on fewer ports (Zen 5), 4
-// % here.
+// The instructions whose order matters, as volatile statements, which the compiler leaves in the order they
+// are written in. Its own, by kind, costs a tenth: multiplications must come evenly spread.
 PENSTOCK_INLINE void add_to(__m512i& sum, __m512i v) {
-  __asm__("vpxorq %1, %0, %0" : "+v"(sum) : "v"(v));
+  __asm__ volatile("vpxorq %1, %0, %0" : "+v"(sum) : "v"(v));
+}
+PENSTOCK_INLINE void aes_round(__m512i& state, __m512i round_key) {
+  __asm__ volatile("vaesenc %1, %0, %0" : "+v"(state) : "v"(round_key));
+}
+template <int kHalves>
+PENSTOCK_INLINE __m512i multiply(__m512i a, __m512i b) {
+  __m512i product;
+  __asm__ volatile("vpclmulqdq %3, %2, %1, %0" : "=v"(product) : "v"(a), "v"(b), "i"(kHalves));
+  return product;
 }
 PENSTOCK_INLINE __m512i swap_halves(__m512i v) {
   return _mm512_shuffle_epi32(v, _MM_PERM_BADC);
@@ -65,11 +87,6 @@ PENSTOCK_INLINE __m512i reduce(const Sum& sum) {
   return add(high, swap_halves(low), _mm512_clmulepi64_epi128(low, poly, 0x00));
 }
 
-PENSTOCK_INLINE __m512i multiply_and_reduce(__m512i a, __m512i h) {
-  return reduce({_mm512_clmulepi64_epi128(a, h, 0x00), _mm512_clmulepi64_epi128(fold(a), fold(h), 0x00),
-                 _mm512_clmulepi64_epi128(a, h, 0x11)});
-}
-
 // Where the powers start that a row of so many blocks is multiplied by: H^lanes … H^1, and zeros behind.
 struct Powers {
   const uint8_t* whole;
@@ -93,8 +110,11 @@ constexpr int parts_of(int vectors) {
   return 3 * vectors;
 }
 
-template <int kVectors, typename Row>
+// Row: input(v), a vector in GHASH's order; power(v); folded_power(v), with that of v in the lower half of
+// each lane and that of v + 1 in the upper or, if kSpread, its own in both.
+template <typename Row>
 PENSTOCK_INLINE void multiply_part(int part, Multiplier& m, Sum& sum, const Row& row) {
+  constexpr int kVectors = Row::kVectors;
   // The first pair last: in a group that follows another it waits for that one's reduced sum.
   const int pairs = kVectors / 2;
   const bool odd = part >= 6 * pairs;
@@ -103,25 +123,27 @@ PENSTOCK_INLINE void multiply_part(int part, Multiplier& m, Sum& sum, const Row&
   const bool start = part == step || pairs == 0;
   if (step == 0) {
     m.a = row.input(v);
-    m.a_power = load512(row.powers.whole + 64 * v);
-    const __m512i product = _mm512_clmulepi64_epi128(m.a, m.a_power, 0x00);
+    m.a_power = row.power(v);
+    const __m512i product = multiply<0x00>(m.a, m.a_power);
     start ? void(sum.low = product) : add_to(sum.low, product);
   } else if (step == 1) {
     m.b = row.input(v + 1);
-    m.b_power = load512(row.powers.whole + 64 * (v + 1));
-    add_to(sum.low, _mm512_clmulepi64_epi128(m.b, m.b_power, 0x00));
+    m.b_power = row.power(v + 1);
+    add_to(sum.low, multiply<0x00>(m.b, m.b_power));
   } else if (step == 2) {
-    const __m512i product = _mm512_clmulepi64_epi128(m.a, m.a_power, 0x11);
+    const __m512i product = multiply<0x11>(m.a, m.a_power);
     start ? void(sum.high = product) : add_to(sum.high, product);
   } else if (step == 3) {
-    add_to(sum.high, _mm512_clmulepi64_epi128(m.b, m.b_power, 0x11));
+    add_to(sum.high, multiply<0x11>(m.b, m.b_power));
   } else if (step == 4) {
     m.folded = odd ? fold(m.a) : add(_mm512_unpacklo_epi64(m.a, m.b), _mm512_unpackhi_epi64(m.a, m.b));
-    m.folded_power = folded_powers(row.powers, v);
-    const __m512i product = _mm512_clmulepi64_epi128(m.folded, m.folded_power, 0x00);
+    m.folded_power = row.folded_power(v);
+    const __m512i product = multiply<0x00>(m.folded, m.folded_power);
     start ? void(sum.middle = product) : add_to(sum.middle, product);
+  } else if (Row::kSpread) {
+    add_to(sum.middle, multiply<0x01>(m.folded, row.folded_power(v + 1)));
   } else {
-    add_to(sum.middle, _mm512_clmulepi64_epi128(m.folded, m.folded_power, 0x11));
+    add_to(sum.middle, multiply<0x11>(m.folded, m.folded_power));
   }
 }
 
@@ -132,11 +154,6 @@ PENSTOCK_INLINE __m512i add_lanes(const __m512i* v) {
   if constexpr (kCount == 2) return add(ab, _mm512_shuffle_i64x2(ab, ab, 0xb1));
   const __m512i cd = add(_mm512_shuffle_i64x2(v[2], v[3], 0x44), _mm512_shuffle_i64x2(v[2], v[3], 0xee));
   return add(_mm512_shuffle_i64x2(ab, cd, 0x88), _mm512_shuffle_i64x2(ab, cd, 0xdd));
-}
-// Adds up the lanes of one vector, into lane 0 alone.
-PENSTOCK_INLINE __m512i add_lanes(__m512i v) {
-  v = add(v, _mm512_shuffle_i64x2(v, v, 0x4e));
-  return _mm512_maskz_mov_epi64(0x03, add(v, _mm512_shuffle_i64x2(v, v, 0xb1)));
 }
 
 // --- the row of blocks -------------------------------------------------------------------------------------
@@ -174,33 +191,25 @@ PENSTOCK_INLINE __m512i counter_base(const GcmOp& op) {
   return add(_mm512_maskz_broadcast_i32x4(0x7777, load128(op.nonce)), broadcast(op.key->round_keys[0]));
 }
 
-// All of the AAD but its last block, and that block, as one block for lane 0.
-__attribute__((noinline)) __m128i long_aad_block(const GcmOp& op) {
-  const __m512i h = _mm512_zextsi128_si512(load128(op.key->powers[GcmKey::kPowers - 1]));
-  const uint8_t* aad = op.aad;
-  uint32_t length = op.aad_length;
-  __m512i sum = _mm512_setzero_si512();
-  for (; length > 16; length -= 16, aad += 16) {
-    sum = multiply_and_reduce(add(sum, reverse(_mm512_zextsi128_si512(load128(aad)))), h);
-  }
-  const __m128i last = _mm_maskz_loadu_epi8(static_cast<__mmask16>(_bzhi_u32(0xffff, length)), aad);
-  return _mm_xor_si128(last, _mm512_castsi512_si128(reverse(sum)));
-}
+// The AAD, at most one block of it (run sees to that).
 PENSTOCK_INLINE __m128i aad_block(const GcmOp& op) {
-  if (__builtin_expect(op.aad_length > 16, 0)) return long_aad_block(op);
   return _mm_maskz_loadu_epi8(static_cast<__mmask16>(_bzhi_u32(0xffff, op.aad_length)), op.aad);
 }
 
-// The block of lengths, byte-reversed, in its lane of the last vector, if there is one, over zeros.
-PENSTOCK_INLINE __m512i lengths_of(const GcmOp& op) {
-  const uint32_t lane = lanes_of(op.length) % 4;
-  return _mm512_maskz_broadcast_i64x2(
-      static_cast<__mmask8>(lane == 0 ? 0 : 3 << lane * 2),
-      _mm_set_epi64x(static_cast<long long>(op.aad_length) * 8, static_cast<long long>(op.length) * 8));
+// The block of lengths in bits, byte-reversed, in its lane of the last vector over zeros; nothing but zeros
+// if it would be lane 0 of one more. `lanes` is those before it. (Both lengths are one 64-bit load, apart by
+// a masked shuffle.)
+PENSTOCK_INLINE __m512i lengths_of(const GcmOp& op, uint32_t lanes) {
+  static_assert(offsetof(GcmOp, aad_length) == offsetof(GcmOp, length) + 4);
+  const __mmask16 words = static_cast<__mmask16>(0x5u << lanes % 4 * 4 & 0xfff0);
+  long long both_lengths;
+  std::memcpy(&both_lengths, &op.length, 8);
+  const __m512i both = _mm512_set1_epi64(both_lengths);
+  return _mm512_maskz_shuffle_epi32(words, _mm512_slli_epi32(both, 3), _MM_PERM_DBCA);
 }
 // If there is none, a multiplication of its own.
-PENSTOCK_INLINE void multiply_lengths(Sum& sum, const GcmOp& op) {
-  if (lanes_of(op.length) % 4 != 0) return;
+PENSTOCK_INLINE void multiply_lengths(Sum& sum, const GcmOp& op, uint32_t lanes) {
+  if (lanes % 4 != 0) return;
   const GcmKey& key = *op.key;
   const __m128i l =
       _mm_set_epi64x(static_cast<long long>(op.aad_length) * 8, static_cast<long long>(op.length) * 8);
