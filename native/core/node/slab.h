@@ -17,7 +17,8 @@ class Slab {
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped_ == MAP_FAILED) throw std::bad_alloc();
     // From a huge page's start on: random SAs would miss the TLB several times each otherwise.
-    const auto start = (reinterpret_cast<uintptr_t>(mapped_) + kHugePage - 1) & ~(kHugePage - 1);
+    auto* start = static_cast<uint8_t*>(mapped_);
+    start += -reinterpret_cast<uintptr_t>(start) & (kHugePage - 1);
     slots_ = reinterpret_cast<T*>(start);
     madvise(slots_, bytes(), MADV_HUGEPAGE);
     madvise(slots_, bytes(), MADV_DONTDUMP);  // keys

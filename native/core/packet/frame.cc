@@ -14,8 +14,8 @@ constexpr uint64_t kHugePage = 2u << 20;
 void* map(uint64_t bytes, void*& mapping) {
   mapping = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapping == MAP_FAILED) throw std::bad_alloc();
-  const auto start = (reinterpret_cast<uintptr_t>(mapping) + kHugePage - 1) & ~(kHugePage - 1);
-  auto* memory = reinterpret_cast<void*>(start);
+  auto* memory = static_cast<uint8_t*>(mapping);
+  memory += -reinterpret_cast<uintptr_t>(memory) & (kHugePage - 1);
   madvise(memory, bytes, MADV_HUGEPAGE);
   return memory;
 }
