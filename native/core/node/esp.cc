@@ -61,6 +61,7 @@ void Forwarder::Shard::open_stage() {
   const uint32_t count = find_sas(items, frames);
   esp_open(items, count, now);
   FrameIndex opened[kBurst];
+  Address to[kBurst];
   uint32_t good = 0;
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < count; ++i) {
@@ -80,12 +81,13 @@ void Forwarder::Shard::open_stage() {
       continue;
     }
     bytes += frame.length;
-    tables->routes->table.prefetch(frame.routing_instance, destination(index));
+    to[good] = destination(index, frame);
+    tables->routes->table.prefetch(frame.routing_instance, to[good]);
     opened[good++] = index;
   }
   counters.add(Counter::esp_opened, good);
   counters.add(Counter::esp_opened_bytes, bytes);
-  route(opened, good);
+  route(opened, to, good);
 }
 
 void Forwarder::Shard::queue_seal(FrameIndex index) {

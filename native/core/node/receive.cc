@@ -9,65 +9,79 @@ namespace penstock {
 
 bool Forwarder::Shard::receive(uint16_t port) {
   constexpr uint32_t kAhead = 4;
-  FrameIndex frames[kBurst];
+  FrameIndex frames[kBurst + 2 * kAhead];
   const uint32_t count = node.port(port, worker).receive(cache, now, frames, kBurst);
   if (count == 0) return false;
-  for (uint32_t i = 0; i < std::min(count, kAhead); ++i)
-    __builtin_prefetch(data(frames[i]) + ethernet::kHeaderBytes);
+  // Prefetches look past the end: the last one again.
+  std::fill_n(frames + count, 2 * kAhead, frames[count - 1]);
+  for (uint32_t i = 0; i < kAhead; ++i) __builtin_prefetch(data(frames[i]) + ethernet::kHeaderBytes);
+  const Frame blank = untagged_on(port);
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    if (i + 2 * kAhead < count) __builtin_prefetch(&pool.frame(frames[i + 2 * kAhead]));
-    if (i + kAhead < count) __builtin_prefetch(data(frames[i + kAhead]) + ethernet::kHeaderBytes);
+    __builtin_prefetch(&pool.frame(frames[i + 2 * kAhead]));
+    __builtin_prefetch(data(frames[i + kAhead]) + ethernet::kHeaderBytes);
     Frame& frame = pool.frame(frames[i]);
     bytes += frame.length;
-    frame.node = node.id();
-    frame.port = port;
-    frame.version = 0;
-    frame.protocol = 0;
-    frame.l3 = 0;
-    frame.source_port = frame.destination_port = 0;
-    frame.tunnel_in = frame.tunnel_out = kNoIndex;
-    const DropReason reason = parse_ethernet(frame, data(frames[i]));
-    if (reason != DropReason::kNone) {
+    start_over(frame, blank);
+    const uint8_t* packet = data(frames[i]);
+    const DropReason reason = parse_ethernet(frame, packet);
+    if (reason != DropReason::kNone) [[unlikely]] {
       drop(frames[i], reason);
     } else {
-      accept(frames[i], frame);
+      accept(frames[i], frame, packet);
     }
   }
   counters.add(Counter::rx_packets, count);
   counters.add(Counter::rx_bytes, bytes);
-  const Batch batch = arrived;
+  const uint32_t arrived_count = arrived.count;
   arrived.count = 0;
-  route(batch.frames, batch.count);
+  route(arrived.frames, arrived_to.data(), arrived_count);
   return true;
 }
 
-// Is it for this interface, and what does its filter say? What goes on is gathered in `arrived`.
-inline void Forwarder::Shard::accept(FrameIndex index, Frame& frame) {
+// What a frame without a tag that came in on this port starts from.
+Frame Forwarder::Shard::untagged_on(uint16_t port) const {
+  Frame blank{};
+  blank.node = node.id();
+  blank.port = port;
+  blank.tunnel_in = blank.tunnel_out = kNoIndex;
+  arrived_on(blank, 0);
+  return blank;
+}
+
+// The interface that a frame with this tag (0: none) belongs to, or none.
+void Forwarder::Shard::arrived_on(Frame& frame, uint16_t vlan) const {
   const InterfaceTable& interfaces = *tables->interfaces;
-  const uint8_t* packet = data(index);
-  const uint16_t vlan = frame.flags & kTagged ? load16(packet + ethernet::kTag) & ethernet::kVlanMask : 0;
-  const uint16_t number = interfaces.find(frame.port, vlan);
-  if (number == InterfaceTable::kNone) [[unlikely]]
+  frame.interface = interfaces.find(frame.port, vlan);
+  if (frame.interface == InterfaceTable::kNone) return;
+  frame.routing_instance = interfaces.interfaces[frame.interface].routing_instance;
+  frame.zone = interfaces.interfaces[frame.interface].zone;
+}
+
+// Is it for this interface, and what does its filter say? What goes on is gathered in `arrived`.
+inline void Forwarder::Shard::accept(FrameIndex index, Frame& frame, const uint8_t* packet) {
+  if (frame.flags & kTagged) [[unlikely]]
+    arrived_on(frame, load16(packet + ethernet::kTag) & ethernet::kVlanMask);
+  if (frame.interface == InterfaceTable::kNone) [[unlikely]]
     return drop(index, DropReason::bad_vlan);
-  const InterfaceTable::Interface& interface = interfaces.interfaces[number];
-  frame.interface = number;
-  frame.routing_instance = interface.routing_instance;
-  frame.zone = interface.zone;
+  const InterfaceTable::Interface& interface = tables->interfaces->interfaces[frame.interface];
   const bool to_us = mac::equal(packet, interface.mac);
   if (frame.version == 0) [[unlikely]]
     return to_us || mac::is_group(packet) ? arp(index) : drop(index, DropReason::not_ours);
   if (!to_us) [[unlikely]]
     return group_addressed(index);
-  const Address to = destination(index, frame);
-  if (to.is_multicast()) [[unlikely]]
+  const uint8_t* ip = packet + frame.l3;
+  const bool is_v4 = frame.version == 4;
+  if (is_v4 ? ipv4::is_multicast(ip) : ipv6::is_multicast(ip)) [[unlikely]]
     return group_addressed(index);
+  const Address to = is_v4 ? Address::v4(ipv4::destination(ip)) : Address::v6(ipv6::destination(ip));
   if (node.options_.audited_keys > 0 && frame.protocol == protocol::kEsp) {
     audit.see(*tables->audits, to, packet + frame.l4, frame.length - frame.l4);
   }
-  const int16_t filter = frame.version == 4 ? interface.filter_v4 : interface.filter_v6;
+  const int16_t filter = is_v4 ? interface.filter_v4 : interface.filter_v6;
   if (filter >= 0 && !filter_passes(index, frame, to, filter)) return;
   tables->routes->table.prefetch(frame.routing_instance, to);
+  arrived_to[arrived.count] = to;
   arrived.push(index);
 }
 
@@ -97,38 +111,44 @@ inline bool Forwarder::Shard::filter_passes(FrameIndex index, Frame& frame, cons
   return true;
 }
 
-NextHop Forwarder::Shard::next_hop(FrameIndex index, const Address& to) const {
-  return resolve(index, tables->routes->table.find(pool.frame(index).routing_instance, to));
+// Never null: no route is a next hop too.
+const NextHop* Forwarder::Shard::find_route(uint16_t routing_instance, const Address& to) const {
+  static constexpr NextHop kNowhere{NextHop::Kind::kNone, 0};
+  const Routes& routes = *tables->routes;
+  const uint32_t found = routes.table.find(routing_instance, to);
+  return found == RouteTable::kNone ? &kNowhere : &routes.next_hops[found];
 }
 
-// What a route found leads to, by way of the packet's source where it says so (one level).
-NextHop Forwarder::Shard::resolve(FrameIndex index, uint32_t found) const {
-  const Routes& routes = *tables->routes;
-  if (found != RouteTable::kNone && routes.next_hops[found].kind == NextHop::Kind::kBySource) [[unlikely]] {
-    found = routes.table.find(static_cast<uint16_t>(routes.next_hops[found].index), source(index));
-    if (found != RouteTable::kNone && routes.next_hops[found].kind == NextHop::Kind::kBySource) {
-      return {NextHop::Kind::kNone, 0};
+// Where a route by source leads this packet (one level).
+const NextHop* Forwarder::Shard::find_by_source(FrameIndex index, const NextHop& route) const {
+  static constexpr NextHop kNowhere{NextHop::Kind::kNone, 0};
+  const NextHop* next = find_route(static_cast<uint16_t>(route.index), source(index));
+  return next->kind == NextHop::Kind::kBySource ? &kNowhere : next;
+}
+
+const NextHop& Forwarder::Shard::next_hop(FrameIndex index, const Address& to) const {
+  const NextHop* next = find_route(pool.frame(index).routing_instance, to);
+  return next->kind == NextHop::Kind::kBySource ? *find_by_source(index, *next) : *next;
+}
+
+void Forwarder::Shard::route(const FrameIndex* frames, const Address* to, uint32_t count) {
+  const NextHop* found[kBurst];
+  uint16_t instance = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    // Neighbours in a burst often go to one address.
+    const uint16_t before = instance;
+    instance = pool.frame(frames[i]).routing_instance;
+    found[i] = i > 0 && instance == before && to[i] == to[i - 1] ? found[i - 1] : find_route(instance, to[i]);
+    if (found[i]->kind == NextHop::Kind::kBySource) {
+      tables->routes->table.prefetch(static_cast<uint16_t>(found[i]->index), source(frames[i]));
     }
   }
-  return found == RouteTable::kNone ? NextHop{NextHop::Kind::kNone, 0} : routes.next_hops[found];
-}
-
-void Forwarder::Shard::route(const FrameIndex* frames, uint32_t count) {
-  const Routes& routes = *tables->routes;
   const bool sessions_wanted = tables->flow->sessions;
-  uint32_t found[kBurst];
   for (uint32_t i = 0; i < count; ++i) {
-    found[i] = routes.table.find(pool.frame(frames[i]).routing_instance, destination(frames[i]));
-    if (found[i] == RouteTable::kNone) continue;
-    const NextHop& next = routes.next_hops[found[i]];
-    if (next.kind == NextHop::Kind::kBySource) {
-      routes.table.prefetch(static_cast<uint16_t>(next.index), source(frames[i]));
-    }
-  }
-  for (uint32_t i = 0; i < count; ++i) {
-    const NextHop next = resolve(frames[i], found[i]);
+    const NextHop& next =
+        found[i]->kind == NextHop::Kind::kBySource ? *find_by_source(frames[i], *found[i]) : *found[i];
     if (next.kind == NextHop::Kind::kLocal ||
-        (next.kind == NextHop::Kind::kConnected && is_own(frames[i], destination(frames[i])))) {
+        (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to[i]))) [[unlikely]] {
       local(frames[i]);
     } else if (sessions_wanted) {
       to_session_owner(frames[i], next);

@@ -78,8 +78,8 @@ uint32_t RouteTable::find(uint16_t instance, const Address& ip) const {
   return kNone;
 }
 
-void RouteTable::prefetch(uint16_t instance, const Address& ip) const {
-  if (instance >= instances_.size() || slots_.size() <= kSmall) return;
+void RouteTable::prefetch_slot(uint16_t instance, const Address& ip) const {
+  if (instance >= instances_.size()) return;
   for (const Length& length : instances_[instance].of_family[ip.is_v4()]) {
     const Address prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
     const uint64_t hashed = hash(instance, length.length, prefix);

@@ -33,9 +33,13 @@ class RouteTable {
 
   // The value of the longest prefix of this instance that holds the address, or kNone.
   uint32_t find(uint16_t instance, const Address& ip) const;
-  void prefetch(uint16_t instance, const Address& ip) const;
+  void prefetch(uint16_t instance, const Address& ip) const {
+    if (slots_.size() > kSmall) prefetch_slot(instance, ip);
+  }
 
  private:
+  void prefetch_slot(uint16_t instance, const Address& ip) const;
+
   static constexpr size_t kSmall = 256;  // slots that stay in the cache anyway
 
   struct Slot {

@@ -83,7 +83,7 @@ Flow5 Forwarder::Shard::flow_of(FrameIndex index) const {
 }
 
 void Forwarder::Shard::queue_session(FrameIndex index, const NextHop& next) {
-  session_next[session_in.count] = next;
+  session_next[session_in.count] = &next;
   session_in.push(index);
   if (session_in.full()) session_stage();
 }
@@ -101,7 +101,7 @@ void Forwarder::Shard::session_stage() {
   }
   sessions.lookup(keys, refs, count);
   for (uint32_t i = 0; i < count; ++i) {
-    session_packet(session_in.frames[i], session_next[i], flows[i], keys[i], refs[i]);
+    session_packet(session_in.frames[i], *session_next[i], flows[i], keys[i], refs[i]);
   }
 }
 

@@ -44,10 +44,14 @@ struct Forwarder::Shard {
 
   // receive.cc
   bool receive(uint16_t port);
-  PENSTOCK_HOT void accept(FrameIndex index, Frame& frame);  // parsed: interface, filter, then ours or onward
+  Frame untagged_on(uint16_t port) const;
+  void arrived_on(Frame& frame, uint16_t vlan) const;
+  // Parsed: interface, filter, then ours or onward. `packet`: its first byte.
+  PENSTOCK_HOT void accept(FrameIndex index, Frame& frame, const uint8_t* packet);
   PENSTOCK_COLD void group_addressed(FrameIndex index);
   PENSTOCK_HOT bool filter_passes(FrameIndex index, Frame& frame, const Address& to, int16_t filter);
-  void route(const FrameIndex* frames, uint32_t count);  // by destination, in the frame's routing instance
+  // By destination, in each frame's routing instance; to: the packets' destinations.
+  void route(const FrameIndex* frames, const Address* to, uint32_t count);
   void to_session_owner(FrameIndex index, const NextHop& next);
   PENSTOCK_COLD void hand_over(FrameIndex index, uint32_t to, Stage stage);
 
@@ -95,8 +99,9 @@ struct Forwarder::Shard {
   void release(uint32_t neighbour, uint64_t mac);
   void retry_pending();
 
-  PENSTOCK_HOT NextHop next_hop(FrameIndex index, const Address& destination) const;
-  PENSTOCK_HOT NextHop resolve(FrameIndex index, uint32_t found) const;
+  const NextHop& next_hop(FrameIndex index, const Address& destination) const;
+  PENSTOCK_HOT const NextHop* find_route(uint16_t routing_instance, const Address& to) const;
+  const NextHop* find_by_source(FrameIndex index, const NextHop& route) const;
   uint32_t owner(FrameIndex index, const NextHop& next) const;
   Address own_address(const Frame& offender) const;  // to speak from; unspecified when there is none
   Address source(FrameIndex index, const Frame& frame) const {
@@ -130,9 +135,10 @@ struct Forwarder::Shard {
   const Tables* tables = nullptr;
 
   Batch arrived;
+  std::array<Address, kBurst> arrived_to;  // their destinations
   Batch opening;
   Batch session_in;
-  std::array<NextHop, kBurst> session_next;  // where each frame of session_in goes afterwards
+  std::array<const NextHop*, kBurst> session_next;  // where each frame of session_in goes afterwards
   struct Pick {
     const GroupTable::Group* group;
     uint32_t slot;

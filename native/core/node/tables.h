@@ -27,8 +27,10 @@ struct InterfaceTable {
         addresses;  // own addresses on this link: answered for in ARP and neighbour discovery
   };
   std::vector<Interface> interfaces;
-  std::vector<uint16_t> first_of_port;  // filled by index_ports(): the first interface on each port,
-  std::vector<uint16_t> next_on_port;   // and behind each interface the next on its port
+  // Filled by index_ports(): the first interface on each port, and behind each interface the next on its
+  // port.
+  std::vector<uint16_t> first_of_port;
+  std::vector<uint16_t> next_on_port;
 
   void index_ports(size_t ports);
   // The interface of a frame that came in on a port with this tag; kNone: no interface has it.

@@ -7,7 +7,9 @@
 //
 // The control thread takes part like a worker, with frames of its own for injecting.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -25,30 +27,37 @@ constexpr uint32_t kBurst = 64;
 enum class Stage : uint8_t { kParse, kSession, kSeal };
 
 struct alignas(64) Frame {
-  uint16_t start;   // first byte of the packet, from the start of the chunk
-  uint16_t length;  // bytes from start
+  // the port's
+  uint16_t start;     // first byte of the packet, from the start of the chunk
+  uint16_t length;    // bytes from start
+  uint64_t received;  // the loop's time, ns, when it was received
+  // parsed
   uint16_t l3;      // network header, from start
   uint16_t l4;      // transport header, from start (0: none, e.g. a later fragment)
   uint8_t version;  // 4, 6, or 0 when not IP
   uint8_t protocol;
   uint8_t flags;  // FrameFlag
   Stage stage;
-  uint16_t node;
-  uint16_t port;  // received on; after routing: to be sent on
-  uint16_t routing_instance;
-  uint16_t zone;
-  uint32_t neighbour;   // next hop, set by routing
-  uint32_t tunnel_in;   // index of the SA that it was opened with, or kNoIndex
-  uint32_t tunnel_out;  // index of the SA that will seal it, or kNoIndex
-  uint32_t session;
-  uint64_t received;     // the loop's time, ns, when it was received
   uint16_t source_port;  // transport ports in host order, or ICMP identifier twice; 0 when l4 is 0
   uint16_t destination_port;
+  // where it is
+  uint16_t node;
+  uint16_t port;       // received on; after routing: to be sent on
   uint16_t interface;  // of the node's interfaces: received on; after routing: to be sent on
-  uint16_t reserved16;
-  uint32_t reserved32;
+  uint16_t routing_instance;
+  uint16_t zone;
+  uint32_t tunnel_in;   // index of the SA that it was opened with, or kNoIndex
+  uint32_t tunnel_out;  // index of the SA that will seal it, or kNoIndex
 };
 static_assert(sizeof(Frame) == 64);
+// Everything but what the port said, as it is in `blank`.
+inline void start_over(Frame& frame, const Frame& blank) {
+  constexpr size_t kFrom = offsetof(Frame, l3);
+  constexpr size_t kBytes = offsetof(Frame, tunnel_out) + sizeof(blank.tunnel_out) - kFrom;
+  static_assert(kBytes == 32, "two vectors");
+  std::memcpy(reinterpret_cast<uint8_t*>(&frame) + kFrom, reinterpret_cast<const uint8_t*>(&blank) + kFrom,
+              kBytes);
+}
 
 constexpr uint32_t kNoIndex = 0xffffffff;
 

@@ -84,6 +84,11 @@ inline const uint8_t* destination(const uint8_t* ip) {
   return ip + kDestination;
 }
 
+// To a group (224/4): RFC 1112 §4.
+inline bool is_multicast(const uint8_t* ip) {
+  return (ip[kDestination] & 0xf0) == 0xe0;
+}
+
 inline bool checksum_verifies(const uint8_t* ip) {
   return checksum::verifies(0, ip, header_bytes(ip));
 }

@@ -51,6 +51,11 @@ inline const uint8_t* destination(const uint8_t* ip) {
   return ip + kDestination;
 }
 
+// To a group (ff00::/8): RFC 4291 §2.7.
+inline bool is_multicast(const uint8_t* ip) {
+  return ip[kDestination] == 0xff;
+}
+
 inline void decrement_hop_limit(uint8_t* ip) {
   --ip[kHopLimit];
 }
