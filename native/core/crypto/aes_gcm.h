@@ -48,6 +48,22 @@ struct alignas(64) GcmKey {
   ~GcmKey() { wipe(this, sizeof *this); }
 };
 
+// Asks the cache for what a packet of this length will need of the key: for those who know a burst's packets some
+// time before they seal or open it. A key that was not used lately lies far away.
+inline void gcm_prefetch(const GcmKey& key, uint32_t length) {
+  constexpr uint32_t kLine = 64;
+  const auto lines = [](const uint8_t* from, const uint8_t* end) {
+    for (; from < end; from += kLine) __builtin_prefetch(from, 0, 2);
+  };
+  const auto* start = reinterpret_cast<const uint8_t*>(&key);
+  lines(start, key.before_powers);
+  // Blocks of text and additional data, and the lengths' block; long packets take every power.
+  const uint32_t blocks = length / 16 + 3 < GcmKey::kPowers ? length / 16 + 3 : GcmKey::kPowers;
+  lines(key.powers[GcmKey::kPowers - blocks], key.before_folded);
+  lines(reinterpret_cast<const uint8_t*>(&key.folded[GcmKey::kPowers - blocks]),
+        reinterpret_cast<const uint8_t*>(&key + 1));
+}
+
 // Expands a key of 16 or 32 bytes; false, with the key left wiped, for any other length.
 bool gcm_init_key(GcmKey& key, const uint8_t* bytes, unsigned key_bytes);
 

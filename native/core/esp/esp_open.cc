@@ -189,6 +189,7 @@ void esp_open(OpenItem* items, unsigned count, uint64_t now_ns) {
     }
     item.sa->window.prefetch(sequence);
     make_op(item, sequence, ops[good], aads[good]);
+    gcm_prefetch(*ops[good].key, ops[good].length);
     pending[good++] = {sequence, static_cast<uint8_t>(i)};
   }
   if (good == 0) return;

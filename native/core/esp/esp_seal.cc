@@ -104,6 +104,7 @@ bool prepare(SealItem& item, GcmOp& op, uint8_t* aad, uint64_t now_ns) {
   std::memcpy(packet + item.length, &trailer, 8);  // runs into the tag, which is written later
 
   op.key = &sa.key;
+  gcm_prefetch(sa.key, ciphertext);
   op.in = packet;
   op.out = packet;
   op.length = ciphertext;
