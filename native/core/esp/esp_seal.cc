@@ -1,10 +1,9 @@
 // Sealing a burst (RFC 4303 §3.3; AES-GCM by RFC 4106). Run by the anchor worker of the SAs.
 //
-//   1. SAs are fetched into the cache.
-//   2. Each packet, in order: traffic selector, size, sequence number and IV; then its outer headers, ESP
+//   1. Each packet, in order: traffic selector, size, sequence number and IV; then its outer headers, ESP
 //      header, IV and trailer are written around it.
-//   3. The burst is encrypted at once.
-//   4. UDP over IPv6: the checksum, which covers the ciphertext.
+//   2. The burst is encrypted at once.
+//   3. UDP over IPv6: the checksum, which covers the ciphertext.
 #include "esp_seal.h"
 
 #include <cstring>
@@ -137,12 +136,6 @@ void esp_seal(SealItem* items, unsigned count, uint64_t now_ns) {
   GcmOp ops[kMostItems];
   uint8_t aads[kMostItems][kExtendedAadBytes];
   count = count < kMostItems ? count : kMostItems;
-  for (unsigned i = 0; i < count; ++i) {
-    const auto* line = reinterpret_cast<const uint8_t*>(items[i].sa);
-    __builtin_prefetch(line, 1);
-    __builtin_prefetch(line + 64);
-    __builtin_prefetch(line + 128);
-  }
   unsigned good = 0;
   bool checksums = false;
   for (unsigned i = 0; i < count; ++i) {

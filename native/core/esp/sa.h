@@ -153,6 +153,13 @@ struct alignas(64) OutboundSa {
   // Empty, or what is wrong with the options: the SA seals nothing then.
   std::string init(const OutboundSaOptions& options);
 
+  // Asks the cache for what every packet needs, some time before it is sealed.
+  void prefetch() const {
+    const auto* line = reinterpret_cast<const uint8_t*>(this);
+    __builtin_prefetch(line, 1);
+    __builtin_prefetch(line + 64);
+    __builtin_prefetch(line + 128);
+  }
   // Any thread.
   uint8_t outer_version() const { return is_v6 ? 6 : 4; }
   bool rekey_wanted() const { return events != 0; }

@@ -82,7 +82,6 @@ void Forwarder::Shard::open_stage() {
     }
     bytes += frame.length;
     to[good] = destination(index, frame);
-    tables->routes->table.prefetch(frame.routing_instance, to[good]);
     opened[good++] = index;
   }
   counters.add(Counter::esp_opened, good);
@@ -91,6 +90,7 @@ void Forwarder::Shard::open_stage() {
 }
 
 void Forwarder::Shard::queue_seal(FrameIndex index) {
+  node.outbound_[pool.frame(index).tunnel_out].prefetch();
   sealing.push(index);
   if (sealing.full()) seal_stage();
 }

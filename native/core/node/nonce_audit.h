@@ -7,6 +7,7 @@
 
 #include "../packet/bytes.h"
 #include "../packet/esp.h"
+#include "../packet/frame.h"
 #include "arrival_window.h"
 #include "tables.h"
 
@@ -30,23 +31,47 @@ class NonceAuditor {
   NonceAuditor(NonceWitnesses& witnesses, uint32_t worker)
       : witnesses_(witnesses), worker_(worker), windows_(witnesses.limit) {}
 
-  // esp: `length` bytes from the ESP header on; keys: SpiTable whose `sa` is a key number.
+  // One packet of a burst, at most kBurst of them before conclude(). esp: `length` bytes from the ESP header
+  // on; keys: SpiTable whose `sa` is a key number.
   void see(const SpiTable& keys, const Address& destination, const uint8_t* esp, uint32_t length) {
     ++audit_.seen;
-    const SpiTable::Entry* entry = keys.find(destination, esp::spi(esp));
-    if (entry == nullptr || length < esp::kHeaderBytes + kIvBytes || entry->sa >= witnesses_.limit) {
+    if (length < esp::kHeaderBytes + kIvBytes) {
       ++audit_.unproven;
       return;
     }
-    uint32_t witness = witnesses_.worker[entry->sa].load(std::memory_order_relaxed);
-    if (witness == 0 && witnesses_.worker[entry->sa].compare_exchange_strong(witness, worker_ + 1)) {
-      witness = worker_ + 1;
+    const uint32_t spi = esp::spi(esp);
+    keys.prefetch(destination, spi);
+    burst_[count_++] = {destination, spi, 0, load64(esp + esp::kHeaderBytes)};
+  }
+
+  // The packets of the burst, after their keys were fetched.
+  void conclude(const SpiTable& keys) {
+    for (uint32_t i = 0; i < count_; ++i) {
+      const SpiTable::Entry* entry = keys.find(burst_[i].destination, burst_[i].spi);
+      burst_[i].key = entry == nullptr ? witnesses_.limit : entry->sa;
+      if (burst_[i].key < witnesses_.limit) __builtin_prefetch(&windows_[burst_[i].key], 1);
     }
-    if (witness != worker_ + 1) {
+    for (uint32_t i = 0; i < count_; ++i) judge(burst_[i].key, burst_[i].iv);
+    count_ = 0;
+  }
+
+  const NonceAudit& audit() const { return audit_; }
+
+ private:
+  static constexpr uint32_t kIvBytes = 8;  // RFC 4106 §3.1
+  struct Seen {
+    Address destination;
+    uint32_t spi;
+    uint32_t key;
+    uint64_t iv;
+  };
+
+  void judge(uint32_t key, uint64_t iv) {
+    if (key >= witnesses_.limit || !is_witness(key)) {
       ++audit_.unproven;
       return;
     }
-    switch (windows_[entry->sa].see(load64(esp + esp::kHeaderBytes))) {
+    switch (windows_[key].see(iv)) {
       case ArrivalWindow::kNew:
         return;
       case ArrivalWindow::kRepeated:
@@ -57,16 +82,18 @@ class NonceAuditor {
         return;
     }
   }
-
-  const NonceAudit& audit() const { return audit_; }
-
- private:
-  static constexpr uint32_t kIvBytes = 8;  // RFC 4106 §3.1
+  bool is_witness(uint32_t key) {
+    uint32_t witness = witnesses_.worker[key].load(std::memory_order_relaxed);
+    return witness == worker_ + 1 ||
+           (witness == 0 && witnesses_.worker[key].compare_exchange_strong(witness, worker_ + 1));
+  }
 
   NonceWitnesses& witnesses_;
   const uint32_t worker_;
   NonceAudit audit_;
   std::vector<ArrivalWindow> windows_;  // by key number
+  Seen burst_[kBurst];
+  uint32_t count_ = 0;
 };
 
 }  // namespace penstock

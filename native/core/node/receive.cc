@@ -31,6 +31,7 @@ bool Forwarder::Shard::receive(uint16_t port) {
       accept(frames[i], frame, packet);
     }
   }
+  audit.conclude(*tables->audits);
   counters.add(Counter::rx_packets, count);
   counters.add(Counter::rx_bytes, bytes);
   const uint32_t arrived_count = arrived.count;
@@ -80,7 +81,6 @@ inline void Forwarder::Shard::accept(FrameIndex index, Frame& frame, const uint8
   }
   const int16_t filter = is_v4 ? interface.filter_v4 : interface.filter_v6;
   if (filter >= 0 && !filter_passes(index, frame, to, filter)) return;
-  tables->routes->table.prefetch(frame.routing_instance, to);
   arrived_to[arrived.count] = to;
   arrived.push(index);
 }
@@ -111,42 +111,51 @@ inline bool Forwarder::Shard::filter_passes(FrameIndex index, Frame& frame, cons
   return true;
 }
 
-// Never null: no route is a next hop too.
-const NextHop* Forwarder::Shard::find_route(uint16_t routing_instance, const Address& to) const {
+const NextHop& Forwarder::Shard::leads_to(uint32_t route) const {
   static constexpr NextHop kNowhere{NextHop::Kind::kNone, 0};
-  const Routes& routes = *tables->routes;
-  const uint32_t found = routes.table.find(routing_instance, to);
-  return found == RouteTable::kNone ? &kNowhere : &routes.next_hops[found];
+  return route == RouteTable::kNone ? kNowhere : tables->routes->next_hops[route];
 }
 
-// Where a route by source leads this packet (one level).
-const NextHop* Forwarder::Shard::find_by_source(FrameIndex index, const NextHop& route) const {
-  static constexpr NextHop kNowhere{NextHop::Kind::kNone, 0};
-  const NextHop* next = find_route(static_cast<uint16_t>(route.index), source(index));
-  return next->kind == NextHop::Kind::kBySource ? &kNowhere : next;
+// Where a route by source leads a packet from there (one level).
+const NextHop& Forwarder::Shard::by_source(const RouteTable::Search& search, const Address& from) const {
+  const NextHop& next = leads_to(tables->routes->table.end(search, from));
+  return next.kind == NextHop::Kind::kBySource ? leads_to(RouteTable::kNone) : next;
 }
 
 const NextHop& Forwarder::Shard::next_hop(FrameIndex index, const Address& to) const {
-  const NextHop* next = find_route(pool.frame(index).routing_instance, to);
-  return next->kind == NextHop::Kind::kBySource ? *find_by_source(index, *next) : *next;
+  const RouteTable& table = tables->routes->table;
+  const NextHop& next = leads_to(table.find(pool.frame(index).routing_instance, to));
+  if (next.kind != NextHop::Kind::kBySource) return next;
+  return by_source(table.begin(static_cast<uint16_t>(next.index), source(index)), source(index));
 }
 
 void Forwarder::Shard::route(const FrameIndex* frames, const Address* to, uint32_t count) {
-  const NextHop* found[kBurst];
+  const RouteTable& table = tables->routes->table;
+  RouteTable::Search searches[kBurst];
+  uint64_t repeated = 0;  // packets to the address of the one before: those of a burst often are
   uint16_t instance = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    // Neighbours in a burst often go to one address.
     const uint16_t before = instance;
     instance = pool.frame(frames[i]).routing_instance;
-    found[i] = i > 0 && instance == before && to[i] == to[i - 1] ? found[i - 1] : find_route(instance, to[i]);
+    if (i > 0 && instance == before && to[i] == to[i - 1]) {
+      repeated |= 1ull << i;
+    } else {
+      searches[i] = table.begin(instance, to[i]);
+    }
+  }
+  const NextHop* found[kBurst];
+  const NextHop* last = nullptr;
+  for (uint32_t i = 0; i < count; ++i) {
+    if ((repeated >> i & 1) == 0) last = &leads_to(table.end(searches[i], to[i]));
+    found[i] = last;
     if (found[i]->kind == NextHop::Kind::kBySource) {
-      tables->routes->table.prefetch(static_cast<uint16_t>(found[i]->index), source(frames[i]));
+      searches[i] = table.begin(static_cast<uint16_t>(found[i]->index), source(frames[i]));
     }
   }
   const bool sessions_wanted = tables->flow->sessions;
   for (uint32_t i = 0; i < count; ++i) {
-    const NextHop& next =
-        found[i]->kind == NextHop::Kind::kBySource ? *find_by_source(frames[i], *found[i]) : *found[i];
+    if (found[i]->kind == NextHop::Kind::kBySource) found[i] = &by_source(searches[i], source(frames[i]));
+    const NextHop& next = *found[i];
     if (next.kind == NextHop::Kind::kLocal ||
         (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to[i]))) [[unlikely]] {
       local(frames[i]);

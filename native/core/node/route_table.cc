@@ -65,28 +65,4 @@ void RouteTable::add_length(std::vector<Length>& lengths, unsigned length, uint3
   filters_.resize(filters_.size() + words);
 }
 
-uint32_t RouteTable::find(uint16_t instance, const Address& ip) const {
-  if (instance >= instances_.size()) return kNone;
-  for (const Length& length : instances_[instance].of_family[ip.is_v4()]) {
-    const Address prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
-    const uint64_t hashed = hash(instance, length.length, prefix);
-    if ((filter_word(length, hashed) & filter_bit(hashed)) == 0) continue;
-    for (size_t at = hashed & mask_; slots_[at].used; at = (at + 1) & mask_) {
-      if (slots_[at].is(instance, length.length, prefix)) return slots_[at].value;
-    }
-  }
-  return kNone;
-}
-
-void RouteTable::prefetch_slot(uint16_t instance, const Address& ip) const {
-  if (instance >= instances_.size()) return;
-  for (const Length& length : instances_[instance].of_family[ip.is_v4()]) {
-    const Address prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
-    const uint64_t hashed = hash(instance, length.length, prefix);
-    if ((filter_word(length, hashed) & filter_bit(hashed)) == 0) continue;
-    __builtin_prefetch(&slots_[hashed & mask_]);
-    return;
-  }
-}
-
 }  // namespace penstock

@@ -33,15 +33,13 @@ class RouteTable {
 
   // The value of the longest prefix of this instance that holds the address, or kNone.
   uint32_t find(uint16_t instance, const Address& ip) const;
-  void prefetch(uint16_t instance, const Address& ip) const {
-    if (slots_.size() > kSmall) prefetch_slot(instance, ip);
-  }
+
+  // The same in two steps, for bursts: begin() asks memory for what end() looks at first.
+  struct Search;
+  Search begin(uint16_t instance, const Address& ip) const;
+  uint32_t end(Search search, const Address& ip) const;
 
  private:
-  void prefetch_slot(uint16_t instance, const Address& ip) const;
-
-  static constexpr size_t kSmall = 256;  // slots that stay in the cache anyway
-
   struct Slot {
     Address prefix;
     uint32_t value;
@@ -66,6 +64,7 @@ class RouteTable {
     std::vector<Length> of_family[2];
   };
   void add_length(std::vector<Length>& lengths, unsigned length, uint32_t entries);
+  void skip_absent(Search& search, const Address& ip) const;
   static uint64_t hash(uint16_t instance, unsigned length, const Address& prefix) {
     return mix(prefix.high ^ length, prefix.low ^ instance);
   }
@@ -80,5 +79,51 @@ class RouteTable {
   std::vector<Lengths> instances_;  // by number
   std::vector<uint64_t> filters_;
 };
+
+// How far a look-up has come: the next length to probe, whose filter let it pass, and the prefix's hash.
+struct RouteTable::Search {
+  const Length* next;
+  const Length* last;
+  uint64_t hash;
+  uint16_t instance;
+};
+
+// On to the next length that may have the prefix.
+inline void RouteTable::skip_absent(Search& search, const Address& ip) const {
+  for (; search.next != search.last; ++search.next) {
+    const Length& length = *search.next;
+    const Address prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
+    search.hash = hash(search.instance, length.length, prefix);
+    if ((filter_word(length, search.hash) & filter_bit(search.hash)) != 0) return;
+  }
+}
+
+inline RouteTable::Search RouteTable::begin(uint16_t instance, const Address& ip) const {
+  Search search{nullptr, nullptr, 0, instance};
+  if (instance >= instances_.size()) return search;
+  const std::vector<Length>& lengths = instances_[instance].of_family[ip.is_v4()];
+  search.next = lengths.data();
+  search.last = search.next + lengths.size();
+  skip_absent(search, ip);
+  if (search.next != search.last) __builtin_prefetch(&slots_[search.hash & mask_]);
+  return search;
+}
+
+inline uint32_t RouteTable::end(Search search, const Address& ip) const {
+  while (search.next != search.last) {
+    const Length& length = *search.next;
+    const Address prefix = {ip.high & length.mask.high, ip.low & length.mask.low};
+    for (size_t at = search.hash & mask_; slots_[at].used; at = (at + 1) & mask_) {
+      if (slots_[at].is(search.instance, length.length, prefix)) return slots_[at].value;
+    }
+    ++search.next;
+    skip_absent(search, ip);
+  }
+  return kNone;
+}
+
+inline uint32_t RouteTable::find(uint16_t instance, const Address& ip) const {
+  return end(begin(instance, ip), ip);
+}
 
 }  // namespace penstock

@@ -100,8 +100,8 @@ struct Forwarder::Shard {
   void retry_pending();
 
   const NextHop& next_hop(FrameIndex index, const Address& destination) const;
-  PENSTOCK_HOT const NextHop* find_route(uint16_t routing_instance, const Address& to) const;
-  const NextHop* find_by_source(FrameIndex index, const NextHop& route) const;
+  PENSTOCK_HOT const NextHop& leads_to(uint32_t route) const;  // RouteTable::kNone: nowhere, a next hop too
+  const NextHop& by_source(const RouteTable::Search& search, const Address& from) const;
   uint32_t owner(FrameIndex index, const NextHop& next) const;
   Address own_address(const Frame& offender) const;  // to speak from; unspecified when there is none
   Address source(FrameIndex index, const Frame& frame) const {
