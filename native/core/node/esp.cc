@@ -116,7 +116,7 @@ void Forwarder::Shard::seal_stage() {
   }
   esp_seal(items, fitting, now);
   uint64_t bytes = 0;
-  uint32_t sealed = 0;
+  uint32_t sealed = 0;  // and from here on the first so many of `frames`
   for (uint32_t i = 0; i < fitting; ++i) {
     const FrameIndex index = frames[i];
     if (items[i].drop != DropReason::kNone) {
@@ -124,7 +124,7 @@ void Forwarder::Shard::seal_stage() {
       continue;
     }
     bytes += items[i].length;
-    ++sealed;
+    frames[sealed++] = index;
     Frame& frame = pool.frame(index);
     frame.start = static_cast<uint16_t>(items[i].outer - pool.chunk(index));
     frame.length = static_cast<uint16_t>(items[i].outer_length);
@@ -133,10 +133,10 @@ void Forwarder::Shard::seal_stage() {
     frame.protocol = items[i].sa->is_udp ? protocol::kUdp : protocol::kEsp;
     frame.flags = items[i].dont_fragment ? kDontFragment : 0;
     frame.routing_instance = items[i].sa->routing_instance;
-    originate(index);
   }
   counters.add(Counter::esp_sealed, sealed);
   counters.add(Counter::esp_sealed_bytes, bytes);
+  originate(frames, sealed);
 }
 
 // Larger than the tunnel carries: in fragments where that may be, each sealed by itself (so that the other

@@ -1,5 +1,6 @@
 // From a port to the stage that a packet is for: parse, interface, filter-based forwarding, route.
 #include <algorithm>
+#include <bit>
 
 #include "../packet/ethernet.h"
 #include "../packet/parse.h"
@@ -129,32 +130,42 @@ const NextHop& Forwarder::Shard::next_hop(FrameIndex index, const Address& to) c
   return by_source(table.begin(static_cast<uint16_t>(next.index), source(index)), source(index));
 }
 
-void Forwarder::Shard::route(const FrameIndex* frames, const Address* to, uint32_t count) {
+void Forwarder::Shard::look_up(const FrameIndex* frames, const Address* to, uint32_t count,
+                               const NextHop** found) const {
   const RouteTable& table = tables->routes->table;
   RouteTable::Search searches[kBurst];
-  uint64_t repeated = 0;  // packets to the address of the one before: those of a burst often are
-  uint16_t instance = 0;
+  uint8_t same[kBurst];        // an earlier packet to the same address, or itself: a burst's are often to few
+  uint8_t latest[2] = {0, 0};  // by family
   for (uint32_t i = 0; i < count; ++i) {
-    const uint16_t before = instance;
-    instance = pool.frame(frames[i]).routing_instance;
-    if (i > 0 && instance == before && to[i] == to[i - 1]) {
-      repeated |= 1ull << i;
-    } else {
-      searches[i] = table.begin(instance, to[i]);
+    const Frame& frame = pool.frame(frames[i]);
+    uint8_t& before = latest[frame.version == 4];
+    same[i] = before;
+    if (i > before && to[i] == to[before] &&
+        frame.routing_instance == pool.frame(frames[before]).routing_instance) {
+      continue;
     }
+    same[i] = before = static_cast<uint8_t>(i);
+    searches[i] = table.begin(frame.routing_instance, to[i]);
   }
-  const NextHop* found[kBurst];
-  const NextHop* last = nullptr;
+  uint64_t by_sources = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    if ((repeated >> i & 1) == 0) last = &leads_to(table.end(searches[i], to[i]));
-    found[i] = last;
+    found[i] = same[i] == i ? &leads_to(table.end(searches[i], to[i])) : found[same[i]];
     if (found[i]->kind == NextHop::Kind::kBySource) {
       searches[i] = table.begin(static_cast<uint16_t>(found[i]->index), source(frames[i]));
+      by_sources |= 1ull << i;
     }
   }
+  for (; by_sources != 0; by_sources &= by_sources - 1) {
+    const auto i = static_cast<uint32_t>(std::countr_zero(by_sources));
+    found[i] = &by_source(searches[i], source(frames[i]));
+  }
+}
+
+void Forwarder::Shard::route(const FrameIndex* frames, const Address* to, uint32_t count) {
+  const NextHop* found[kBurst];
+  look_up(frames, to, count, found);
   const bool sessions_wanted = tables->flow->sessions;
   for (uint32_t i = 0; i < count; ++i) {
-    if (found[i]->kind == NextHop::Kind::kBySource) found[i] = &by_source(searches[i], source(frames[i]));
     const NextHop& next = *found[i];
     if (next.kind == NextHop::Kind::kLocal ||
         (next.kind == NextHop::Kind::kConnected && is_own(frames[i], to[i]))) [[unlikely]] {

@@ -51,6 +51,8 @@ struct Forwarder::Shard {
   PENSTOCK_COLD void group_addressed(FrameIndex index);
   PENSTOCK_HOT bool filter_passes(FrameIndex index, Frame& frame, const Address& to, int16_t filter);
   // By destination, in each frame's routing instance; to: the packets' destinations.
+  PENSTOCK_HOT void look_up(const FrameIndex* frames, const Address* to, uint32_t count,
+                            const NextHop** found) const;
   void route(const FrameIndex* frames, const Address* to, uint32_t count);
   void to_session_owner(FrameIndex index, const NextHop& next);
   PENSTOCK_COLD void hand_over(FrameIndex index, uint32_t to, Stage stage);
@@ -86,7 +88,9 @@ struct Forwarder::Shard {
   // transmit.cc
   PENSTOCK_HOT void forward(FrameIndex index, const NextHop& next);  // TTL, then towards the next hop
   PENSTOCK_HOT void send_on(FrameIndex index, const NextHop& next);
-  void originate(FrameIndex index);  // a packet of the node's own: route and send
+  // Packets of the node's own: route and send.
+  void originate(FrameIndex index) { originate(&index, 1); }
+  void originate(const FrameIndex* frames, uint32_t count);
   PENSTOCK_COLD void refuse(FrameIndex index, DropReason reason, icmp_error::Kind error, uint32_t mtu = 0);
   PENSTOCK_HOT void to_neighbour(FrameIndex index, uint32_t neighbour);
   PENSTOCK_HOT void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);

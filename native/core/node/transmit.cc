@@ -68,11 +68,19 @@ void Forwarder::Shard::send_on(FrameIndex index, const NextHop& next) {
   }
 }
 
-void Forwarder::Shard::originate(FrameIndex index) {
-  const NextHop next = next_hop(index, destination(index));
-  // Nothing that it sends comes back to itself: an answer to an own address would go round for ever.
-  if (next.kind == NextHop::Kind::kLocal) return drop(index, DropReason::no_route);
-  send_on(index, next);
+void Forwarder::Shard::originate(const FrameIndex* frames, uint32_t count) {
+  Address to[kBurst];
+  const NextHop* found[kBurst];
+  for (uint32_t i = 0; i < count; ++i) to[i] = destination(frames[i]);
+  look_up(frames, to, count, found);
+  for (uint32_t i = 0; i < count; ++i) {
+    // Nothing that it sends comes back to itself: an answer to an own address would go round for ever.
+    if (found[i]->kind == NextHop::Kind::kLocal) {
+      drop(frames[i], DropReason::no_route);
+    } else {
+      send_on(frames[i], *found[i]);
+    }
+  }
 }
 
 // Drops a packet and tells its source why, where that may be said (RFC 1812 §4.3.2.7, RFC 4443 §2.4).
