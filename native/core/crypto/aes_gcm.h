@@ -48,8 +48,8 @@ struct alignas(64) GcmKey {
   ~GcmKey() { wipe(this, sizeof *this); }
 };
 
-// Asks the cache for what a packet of this length will need of the key: for those who know a burst's packets some
-// time before they seal or open it. A key that was not used lately lies far away.
+// Asks the cache for what a packet of this length will need of the key: for those who know a burst's packets
+// some time before they seal or open it. A key that was not used lately lies far away.
 inline void gcm_prefetch(const GcmKey& key, uint32_t length) {
   constexpr uint32_t kLine = 64;
   const auto lines = [](const uint8_t* from, const uint8_t* end) {
