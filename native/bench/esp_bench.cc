@@ -10,10 +10,6 @@
 // The packets lie as frames do, 1,024 of them. Before each pass, untimed, inner headers (or, for opening, the
 // sealed packets and the windows) are put back. A round's value is the median of its passes; ours and the
 // kernel's passes alternate. One JSON object a line.
-#include <time.h>
-
-#include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -22,9 +18,7 @@
 
 #include "esp/esp_open.h"
 #include "esp/esp_seal.h"
-#ifdef PENSTOCK_X86
-#include <x86intrin.h>
-#endif
+#include "measure.h"
 
 namespace penstock::bench {
 namespace {
@@ -38,39 +32,6 @@ struct Size {
   unsigned length, percent;
 };
 constexpr Size kImix[] = {{64, 8}, {127, 36}, {255, 11}, {511, 4}, {1024, 2}, {1518, 39}};
-
-uint64_t nanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-uint64_t ticks() {
-#ifdef PENSTOCK_X86
-  return __rdtsc();
-#else
-  return nanoseconds();
-#endif
-}
-
-double ticks_per_second() {
-  const uint64_t t0 = nanoseconds();
-  const uint64_t c0 = ticks();
-  while (nanoseconds() - t0 < 50'000'000) {
-  }
-  const uint64_t c1 = ticks();
-  return static_cast<double>(c1 - c0) * 1e9 / static_cast<double>(nanoseconds() - t0);
-}
-
-struct Random {  // splitmix64
-  uint64_t state;
-  uint64_t next() {
-    uint64_t z = state += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-  }
-};
 
 unsigned draw(Random& random, unsigned fixed) {
   if (fixed != 0) return fixed;
@@ -239,50 +200,27 @@ class Bench {
   bool good_ = true;
 };
 
-double median(std::vector<uint64_t>& values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2), values.end());
-  return static_cast<double>(values[values.size() / 2]);
-}
-
-void print_list(const char* name, const std::vector<double>& values) {
-  std::printf("\"%s\":[", name);
-  for (size_t i = 0; i < values.size(); ++i) std::printf("%s%.4g", i > 0 ? "," : "", values[i]);
-  std::printf("]");
-}
-
 bool ask(const Question& question, unsigned rounds, unsigned passes, double rate) {
   auto bench = std::make_unique<Bench>(question);
-  std::vector<double> ours, kernel, packet, kernel_packet;
+  Line line{question.id, "Gbit/s", {}, {{"kernel", {}}}, {{"cyclesPerPacket", {}}}};
   for (unsigned round = 0; round < rounds; ++round) {
-    std::vector<uint64_t> a, b;
+    std::vector<double> ours, kernel;
     for (unsigned pass = 0; pass < passes + 2; ++pass) {
-      const uint64_t x = bench->ours();
-      const uint64_t y = bench->kernel();
+      const auto x = static_cast<double>(bench->ours());
+      const auto y = static_cast<double>(bench->kernel());
       if (pass < 2) continue;
-      a.push_back(x);
-      b.push_back(y);
+      ours.push_back(x);
+      kernel.push_back(y);
     }
-    const double x = median(a);
-    const double y = median(b);
-    ours.push_back(bench->bytes() * 8 / (x / rate) / 1e9);
-    kernel.push_back(bench->bytes() * 8 / (y / rate) / 1e9);
-    packet.push_back(x / kPackets);
-    kernel_packet.push_back(y / kPackets);
+    line.ours.push_back(bench->bytes() * 8 / (median(ours) / rate) / 1e9);
+    line.peers[0].second.push_back(bench->bytes() * 8 / (median(kernel) / rate) / 1e9);
+    line.more[0].second.push_back(median(ours) / kPackets);
   }
   if (!bench->good()) {
     std::fprintf(stderr, "%s: a packet was dropped\n", question.id.c_str());
     return false;
   }
-  std::printf("{\"id\":\"%s\",\"unit\":\"Gbit/s\",\"sas\":%u,", question.id.c_str(), question.sas);
-  print_list("ours", ours);
-  std::printf(",\"peers\":{");
-  print_list("kernel", kernel);
-  std::printf("},");
-  print_list("cyclesPerPacket", packet);
-  std::printf(",");
-  print_list("kernelCyclesPerPacket", kernel_packet);
-  std::printf("}\n");
-  std::fflush(stdout);
+  line.print();
   return true;
 }
 

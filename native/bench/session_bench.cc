@@ -4,8 +4,8 @@
 //
 //   session.lookup.1m, .10m     look-ups a second, bursts of 64, flow and wing at random, keys with routing
 //   session.lookup.v6.1m        instance and zone; making the keys is not timed
-//   session.insert              sessions set up a second, from an empty table to --sessions, growing on the
-//   way session.expire              sessions ended a second by their time-out, and taken out of the index
+//   session.insert              sessions set up a second, from an empty table to --sessions, growing
+//   session.expire              sessions ended a second by their time-out, and taken out of the index
 //   session.bytes.v4, .v6       records and index, by the session
 //   session.pause.max           the longest single insert or expire(64) from empty to --sessions and back
 //
@@ -14,7 +14,6 @@
 // times counts, so that being preempted, or the host's finding memory for a virtual machine, is not taken for
 // it. The longest of all times is reported beside it. One JSON object a line.
 #include <sys/mman.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,6 +24,7 @@
 #include <thread>
 #include <vector>
 
+#include "measure.h"
 #include "session/session_table.h"
 
 namespace penstock::bench {
@@ -32,12 +32,6 @@ namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr unsigned kExpireBudget = 64;
-
-uint64_t nanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * kSecond + static_cast<uint64_t>(now.tv_nsec);
-}
 
 uint64_t mix(uint64_t z) {
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
@@ -113,11 +107,6 @@ void report(const char* id, const char* unit, const std::vector<double>& ours, c
   for (size_t i = 0; i < ours.size(); ++i) std::printf("%s%.4g", i > 0 ? "," : "", ours[i]);
   std::printf("],\"peers\":{}%s}\n", more.c_str());
   std::fflush(stdout);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
 }
 
 // The rate of the middle slice of a run: a millisecond or so each, so that most are not interrupted.

@@ -129,7 +129,7 @@ struct Lab {
     for (uint16_t n = 0; n < plane.nodes(); ++n) {
       for (unsigned c = 0; c < kCounterCount; ++c) {
         const uint64_t value = plane.node(n).total(static_cast<Counter>(c));
-        if (value > 0) std::printf("%s %s %lu\n", plane.node(n).name().c_str(), names[c], value);
+        if (value > 0) std::fprintf(stderr, "%s %s %lu\n", plane.node(n).name().c_str(), names[c], value);
       }
     }
   }
