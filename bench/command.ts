@@ -7,7 +7,7 @@ import { environment } from './environment.js';
 import type { Question } from './question.js';
 import { questions } from './questions.js';
 import { cells, environmentLine, heads, html, markdown, type Report, type Section } from './report.js';
-import { summarise } from './series.js';
+import { type Series, summarise } from './series.js';
 import { judge, parseThreshold, type Threshold } from './threshold.js';
 
 interface Options {
@@ -74,11 +74,14 @@ async function bench(name: string, extra: readonly string[], options: Options): 
   const before = options.compare === undefined ? undefined : readReport(options.compare);
   const asked = name === 'all' ? questions : questions.filter((question) => question.name === name);
   const finish = environment();
-  const isLoaded = finish().isLoaded;
-  if (isLoaded) output.message('this machine is loaded: every spread below is the whole range');
-  const sections: Section[] = [];
-  for (const question of asked) sections.push(await ask(question, options, isLoaded, output.message));
-  const report: Report = { environment: finish(), results: sections.flatMap(({ results }) => results) };
+  const answers: Answer[] = [];
+  for (const question of asked) answers.push(await ask(question, options, output.message));
+  const env = finish();
+  if (env.isLoaded) output.message('this machine is loaded: every spread is the whole range');
+  const sections = answers.map(({ question: { title, method }, series }): Section => {
+    return { title, method, results: series.map((one) => summarise(one, env.isLoaded)) };
+  });
+  const report: Report = { environment: env, results: sections.flatMap(({ results }) => results) };
   if (options.html !== undefined) {
     writeFileSync(options.html, html(report.environment, sections));
     output.message(`report: ${options.html}`);
@@ -106,20 +109,23 @@ const columns = heads.map((head, i) => ({
   align: i === 1 || i === 2 ? ('right' as const) : ('left' as const),
 }));
 
+interface Answer {
+  readonly question: Question;
+  readonly series: readonly Series[];
+}
+
 async function ask(
   question: Question,
   { rounds: most, only }: Options,
-  isLoaded: boolean,
   progress: (line: string) => void,
-): Promise<Section> {
+): Promise<Answer> {
   progress(question.title);
-  const results = [];
+  const all: Series[] = [];
   for await (const series of question.run({ rounds: most, only, progress })) {
-    const result = summarise(series, isLoaded);
-    progress(`  ${cells(result).filter(Boolean).join('  ')}`);
-    results.push(result);
+    progress(`  ${cells(summarise(series, true)).filter(Boolean).join('  ')}`);
+    all.push(series);
   }
-  return { title: question.title, method: question.method, results };
+  return { question, series: all };
 }
 
 function judgeOrUsage(thresholds: readonly Threshold[], report: Report) {

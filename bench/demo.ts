@@ -24,13 +24,13 @@ async function* wholePath({ rounds, only, progress }: Effort): AsyncGenerator<Se
     two.push(await gbps(2));
   }
   yield { id: 'demo.gbps.1', unit: 'Gbit/s', ours: one, peers: {} };
-  yield { id: 'demo.gbps.2', unit: 'Gbit/s', ours: two, peers: { 'one worker': one } };
+  yield { id: 'demo.gbps.2', unit: 'Gbit/s', ours: two, peers: { 'one-worker': one } };
 }
 
 export const demo: Question = {
   name: 'demo',
   title: 'The main job: clients → router → gateways → servers and back',
   method:
-    'penstock demo for 4 s on one worker and on two, in turn: 1,000 tunnels, a gateway lost and returned, every packet compared. Peer "one worker": the same on one.',
+    'penstock demo for 4 s on one worker and on two, in turn: 1,000 tunnels, a gateway lost and returned, every packet compared. Peer "one-worker": the same on one.',
   run: wholePath,
 };

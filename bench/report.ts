@@ -14,9 +14,8 @@ export function figure(value: number): string {
 }
 
 export function environmentLine(env: Environment): string {
-  const load = env.isLoaded
-    ? `load ${env.loadBefore.toFixed(2)}: LOADED, ± is the whole range`
-    : `load ${env.loadBefore.toFixed(2)}; ± is the middle half`;
+  const busy = `load ${env.loadBefore.toFixed(2)}, others ${env.othersBusy.toFixed(2)} and steal ${env.stolen.toFixed(2)} CPUs`;
+  const load = env.isLoaded ? `${busy}: LOADED, ± is the whole range` : `${busy}; ± is the middle half`;
   return `${env.cpu}, ${env.cpus} CPUs, ${env.isa}, kernel ${env.kernel}, governor ${env.governor}, commit ${env.commit}, ${load}`;
 }
 
@@ -37,6 +36,9 @@ export function cells(result: Result): string[] {
       ? [`shares ${result.shares.map((share) => `${(share * 100).toFixed(1)} %`).join(' ')}`]
       : []),
     ...(result.worst === undefined ? [] : [`worst ${figure(result.worst)}`]),
+    ...(result.coreCyclesPerPacket === undefined
+      ? []
+      : [`core cycles ${figure(result.coreCyclesPerPacket)} /packet`]),
   ];
   return [
     result.id,

@@ -7,6 +7,8 @@ export interface Series {
   readonly peers: Readonly<Record<string, readonly number[]>>;
   readonly cyclesPerByte?: readonly number[];
   readonly cyclesPerPacket?: readonly number[];
+  /** of the core itself, which its changing frequency does not stretch; where perf may read them */
+  readonly coreCyclesPerPacket?: readonly number[];
   /** each gateway's share of the packets */
   readonly shares?: readonly number[];
   /** percent of the table, the worst case of many */
@@ -31,6 +33,7 @@ export interface Result {
   readonly ratio: Readonly<Record<string, Spread>>;
   readonly cyclesPerByte?: number;
   readonly cyclesPerPacket?: number;
+  readonly coreCyclesPerPacket?: number;
   readonly shares?: readonly number[];
   readonly worst?: number;
   readonly rounds: number;
@@ -84,6 +87,9 @@ export function summarise(series: Series, isLoaded: boolean): Result {
     ratio,
     ...(series.cyclesPerByte?.length ? { cyclesPerByte: quantile(series.cyclesPerByte, 0.5) } : {}),
     ...(series.cyclesPerPacket?.length ? { cyclesPerPacket: quantile(series.cyclesPerPacket, 0.5) } : {}),
+    ...(series.coreCyclesPerPacket?.length
+      ? { coreCyclesPerPacket: quantile(series.coreCyclesPerPacket, 0.5) }
+      : {}),
     ...(series.shares ? { shares: series.shares } : {}),
     ...(series.worst === undefined ? {} : { worst: series.worst }),
     rounds: series.ours.length,
