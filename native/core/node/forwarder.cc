@@ -20,6 +20,7 @@
 //   To the node itself: ARP, neighbour discovery, echo, IKE                                  local.cc
 #include "forwarder.h"
 
+#include <cstring>
 #include <stdexcept>
 
 #include "shard.h"
@@ -69,7 +70,10 @@ void Forwarder::attached() {
 }
 
 void Forwarder::port_added() {
-  for (auto& shard : shards_) shard->sending.emplace_back();
+  for (auto& shard : shards_) {
+    shard->sending.emplace_back();
+    shard->openings.push_back(0);
+  }
 }
 
 bool Forwarder::poll(uint32_t worker, uint64_t now) {
@@ -123,6 +127,7 @@ uint64_t Forwarder::next_deadline(uint32_t worker) const {
 
 void Forwarder::publish(Tables parts) {
   auto next = std::make_unique<Tables>(*current_.load());
+  const bool owners_change = parts.interfaces != nullptr || parts.spis != nullptr;
   if (parts.interfaces) next->interfaces = std::move(parts.interfaces);
   if (parts.filters) next->filters = std::move(parts.filters);
   if (parts.groups) next->groups = std::move(parts.groups);
@@ -136,6 +141,31 @@ void Forwarder::publish(Tables parts) {
   if (parts.routes) next->routes = with_anchors(*parts.routes);
   std::unique_ptr<const Tables> old(current_.exchange(next.release()));
   retired_.push_back({std::move(old), plane_->next_version()});
+  if (owners_change) tell_owners();
+}
+
+// Ports that can bring packets to the worker that owns them learn whose they are.
+void Forwarder::tell_owners() {
+  const Tables& tables = *current_.load();
+  PortOwners owners;
+  for (uint16_t number = 0; number < ports(); ++number) {
+    Port& told = port(number, 0);
+    if (!told.wants_owners()) continue;
+    if (owners.spis.empty()) {
+      for (const SpiTable::Entry& entry : tables.spis->entries) {
+        if (entry.spi != 0) owners.spis.push_back({entry.spi, entry.anchor});
+      }
+    }
+    owners.addresses.clear();
+    bool used = false;
+    for (const InterfaceTable::Interface& interface : tables.interfaces->interfaces) {
+      if (interface.port != number) continue;
+      used = true;
+      std::memcpy(owners.mac, interface.mac, sizeof owners.mac);
+      owners.addresses.insert(owners.addresses.end(), interface.addresses.begin(), interface.addresses.end());
+    }
+    if (used) told.set_owners(owners);
+  }
 }
 
 // A packet learns its SA's worker without touching the SA.

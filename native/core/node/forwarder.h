@@ -70,6 +70,7 @@ class Forwarder : public Node {
   void attached() override;
   void port_added() override;
   void check(const Tables& tables) const;
+  void tell_owners();
   std::shared_ptr<const SpiTable> with_anchors(const SpiTable& spis) const;
   std::shared_ptr<const Routes> with_anchors(const Routes& routes) const;
   template <typename Sa, typename Options>

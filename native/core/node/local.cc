@@ -136,7 +136,23 @@ void Forwarder::Shard::tick_neighbours() {
   node.neighbour_wanted_.store(false, std::memory_order_relaxed);
   last_tick = now;
   next_tick = now + NeighbourTable::kTickNs;
+  look_at_ports();
   node.neighbours_.tick(now, [this](uint32_t neighbour, const uint64_t* mac) { probe(neighbour, mac); });
+}
+
+// A port that was opened anew may have another station at its end, or the same with another MAC.
+void Forwarder::Shard::look_at_ports() {
+  for (uint16_t port = 0; port < openings.size(); ++port) {
+    const uint32_t seen = node.port(port, worker).openings();
+    if (seen == openings[port]) continue;
+    const bool first = openings[port] == 0;
+    openings[port] = seen;
+    if (first) continue;
+    const auto& interfaces = tables->interfaces->interfaces;
+    for (uint16_t number = 0; number < interfaces.size(); ++number) {
+      if (interfaces[number].port == port) node.neighbours_.ask_again(number);
+    }
+  }
 }
 
 // Asks a neighbour whether it is there.

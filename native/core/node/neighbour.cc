@@ -102,6 +102,17 @@ void NeighbourTable::fail(uint32_t index) {
   entries_[index].word.store(word(0, NeighbourState::kFailed), std::memory_order_release);
 }
 
+void NeighbourTable::ask_again(uint16_t interface) {
+  for (uint32_t i = 0; i < size(); ++i) {
+    Entry& entry = entries_[i];
+    if (entry.interface != interface) continue;
+    uint64_t old = entry.word.load(std::memory_order_acquire);
+    if (static_cast<NeighbourState>(old & 0xff) == NeighbourState::kFree) continue;
+    entry.word.compare_exchange_strong(old, word(0, NeighbourState::kIncomplete));
+    entry.asked = entry.questions = 0;
+  }
+}
+
 // 1 when the neighbour has to be asked now.
 int NeighbourTable::age(uint32_t index, uint64_t now) {
   Entry& entry = entries_[index];

@@ -28,19 +28,22 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
-std::vector<uint32_t> shares(const PlaneOptions& options) {
-  std::vector<uint32_t> frames(options.workers, options.frames_per_worker);
-  frames.push_back(options.control_frames);
+std::vector<uint32_t> shares(const PlaneOptions& options, uint32_t each, uint32_t control) {
+  std::vector<uint32_t> frames(options.workers, each);
+  frames.push_back(control);
   return frames;
 }
 
 }  // namespace
 
-Plane::Plane(const PlaneOptions& options) : options_(options), pool_(shares(options)) {
+Plane::Plane(const PlaneOptions& options)
+    : options_(options),
+      pool_(shares(options, options.frames_per_worker, options.control_frames),
+            shares(options, options.jumbos_per_worker, 0)) {
   for (uint32_t w = 0; w < options_.workers; ++w) {
     auto worker = std::make_unique<Worker>();
     worker->cache = std::make_unique<FrameCache>(pool_, w);
-    worker->free_frames.store(options_.frames_per_worker, std::memory_order_relaxed);
+    worker->free_frames.store(worker->cache->all_total(), std::memory_order_relaxed);
     worker->punts = std::make_unique<Ring>(kPuntRing);
     for (uint32_t from = 0; from < options_.workers; ++from) {
       worker->from.push_back(std::make_unique<Ring>(options_.hand_over_ring));
@@ -159,7 +162,7 @@ bool Plane::turn(uint32_t w, uint64_t now) {
     moved |= count > 0;
   }
   for (auto& node : nodes_) moved |= node->poll(w, now);
-  worker.free_frames.store(worker.cache->available(), std::memory_order_relaxed);
+  worker.free_frames.store(worker.cache->all_available(), std::memory_order_relaxed);
   worker.turns.store(worker.turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (moved) worker.busy.store(worker.busy.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return moved;
@@ -256,9 +259,16 @@ bool Plane::punt(uint32_t worker, FrameIndex frame) {
 uint64_t Plane::frames_in_use() const {
   uint64_t in_use = control_cache_->total() - control_cache_->available();
   for (const auto& worker : worker_) {
-    in_use += options_.frames_per_worker - worker->free_frames.load(std::memory_order_relaxed);
+    in_use += worker->cache->all_total() - worker->free_frames.load(std::memory_order_relaxed);
   }
-  return in_use;
+  uint64_t ready = 0;
+  for (const auto& node : nodes_) {
+    for (uint16_t p = 0; p < node->ports(); ++p) {
+      for (uint32_t w = 0; w < workers(); ++w) ready += node->port(p, w).ready_frames();
+    }
+  }
+  // A port counts at once, a worker at the end of its turn.
+  return in_use > ready ? in_use - ready : 0;
 }
 
 namespace {

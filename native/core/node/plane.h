@@ -30,6 +30,7 @@ struct PlaneOptions {
   uint32_t frames_per_worker = 4096;
   uint32_t control_frames = 1024;
   uint32_t hand_over_ring = 1024;  // frames, a power of two
+  uint32_t jumbos_per_worker = 0;  // jumbo frames, for packets that a chunk does not hold
 };
 
 struct Punt {
@@ -92,7 +93,8 @@ class Plane {
   // Hands a frame over; false when the ring is full (the caller drops it as hand_over_full).
   bool hand_over(uint32_t from, uint32_t to, FrameIndex frame);
   bool punt(uint32_t worker, FrameIndex frame);
-  // Frames held anywhere (wires, rings, pending): total less free ones. Exact when workers are idle.
+  // Frames held anywhere (wires, rings, pending): total less free ones and those that ports keep ready to
+  // receive into. Exact when workers are idle.
   uint64_t frames_in_use() const;
 
  private:

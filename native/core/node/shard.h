@@ -63,6 +63,7 @@ struct Forwarder::Shard {
   PENSTOCK_COLD void local(FrameIndex index);
   void punt(FrameIndex index);
   void tick_neighbours();
+  void look_at_ports();
   void probe(uint32_t neighbour, const uint64_t* mac);
   bool is_own(FrameIndex index, const Address& address) const;  // of the interface that it came in on
 
@@ -169,6 +170,7 @@ struct Forwarder::Shard {
   std::vector<Statistic> statistics;
   NonceAuditor audit;
   uint64_t next_tick = 0;  // of the neighbours, worker 0's
+  std::vector<uint32_t> openings;  // of each port, when last looked at; worker 0's
   uint64_t last_tick = 0;
   static constexpr uint64_t kLeastTickNs = 1'000'000;  // apart, however many new neighbours are wanted
   // ICMP errors are sent at this rate at most (RFC 4443 §2.4(f)), so many at once.

@@ -73,9 +73,23 @@ uint32_t fragment_ipv4(FrameCache& cache, FrameIndex whole, uint32_t mtu, FrameI
   const uint32_t first_room = (mtu - header) & ~7u;
   const uint32_t later_room = (mtu - later_header) & ~7u;
   const uint32_t later = (payload - first_room + later_room - 1) / later_room;
-  if (later >= kMaximumFragments || later > cache.available()) return 0;
+  if (later >= kMaximumFragments) return 0;
+  // A fragment starts where the whole does.
+  const bool jumbo = frame.start + frame.l3 + mtu + kTailroom > kChunkBytes;
   uint32_t got = 0;
-  while (got < later) got += cache.allocate(out + 1 + got, later - got);
+  while (got < later) {
+    FrameIndex part = kNoFrame;
+    if (jumbo) {
+      part = cache.allocate_jumbo();
+    } else {
+      cache.allocate(&part, 1);
+    }
+    if (part == kNoFrame) {
+      cache.free(out + 1, got);
+      return 0;
+    }
+    out[++got] = part;
+  }
 
   for (uint32_t i = 1; i <= later; ++i) {
     Piece piece{first_room + (i - 1) * later_room, later_room, i == later};

@@ -4,6 +4,8 @@
 //   1. A worker allocates from its own FrameCache (a stack: the chunk freed last is the one still in cache).
 //   2. Rings and stages carry FrameIndex values; who holds the index owns the frame.
 //   3. A frame freed by another worker travels back to its owner through a ring, in bursts.
+//   4. A second, smaller stock holds jumbo frames: chunks in a row, named by the first. Everything else is the
+//      same, and they are asked for by those who receive packets that a chunk does not hold.
 //
 // The control thread takes part like a worker, with frames of its own for injecting.
 #pragma once
@@ -21,6 +23,8 @@ using FrameIndex = uint32_t;
 constexpr FrameIndex kNoFrame = 0xffffffff;
 constexpr uint32_t kChunkBytes = 4096;  // AF_XDP refuses larger chunks
 constexpr uint32_t kHeadroom = 256;     // for outer headers put before the packet
+constexpr uint32_t kTailroom = 64;      // for what a tunnel puts behind it
+constexpr uint32_t kJumboChunks = 3;    // that a jumbo frame takes, one after the other: an MTU of 9,000
 constexpr uint32_t kBurst = 64;
 
 // Where a frame goes on after a hand-over to the worker that owns it.
@@ -72,9 +76,10 @@ enum FrameFlag : uint8_t {
 
 class FramePool {
  public:
-  // participants: workers and the control thread; frames are split between them as given.
-  // Throws std::bad_alloc when the memory cannot be had.
-  explicit FramePool(const std::vector<uint32_t>& frames_per_participant);
+  // participants: workers and the control thread; frames, and jumbo frames (none: empty), are split between
+  // them as given. Throws std::bad_alloc when the memory cannot be had.
+  explicit FramePool(const std::vector<uint32_t>& frames_per_participant,
+                     const std::vector<uint32_t>& jumbos_per_participant = {});
   ~FramePool();
   FramePool(const FramePool&) = delete;
   FramePool& operator=(const FramePool&) = delete;
@@ -88,19 +93,29 @@ class FramePool {
 
   uint32_t participants() const { return static_cast<uint32_t>(first_.size() - 1); }
   uint32_t owner(FrameIndex index) const {
+    const std::vector<uint32_t>& first = is_jumbo(index) ? first_jumbo_ : first_;
     uint32_t participant = 0;
-    while (index >= first_[participant + 1]) ++participant;
+    while (index >= first[participant + 1]) ++participant;
     return participant;
   }
-  uint32_t frames() const { return first_.back(); }
+  uint32_t frames() const { return first_.back(); }  // jumbo frames not counted
+  uint32_t chunks() const { return first_jumbo_.back(); }
+  bool is_jumbo(FrameIndex index) const { return index >= frames(); }
+  // The frame that a chunk belongs to.
+  FrameIndex frame_of(uint32_t chunk) const {
+    return chunk < frames() ? chunk : chunk - (chunk - frames()) % kJumboChunks;
+  }
+  // Bytes from the start of its first chunk.
+  uint32_t room(FrameIndex index) const { return is_jumbo(index) ? kJumboChunks * kChunkBytes : kChunkBytes; }
   uint8_t* memory() { return chunks_; }
-  uint64_t memory_bytes() const { return static_cast<uint64_t>(frames()) * kChunkBytes; }
+  uint64_t memory_bytes() const { return static_cast<uint64_t>(chunks()) * kChunkBytes; }
 
  private:
   friend class FrameCache;
   Ring& returns(uint32_t from, uint32_t to) { return *returns_[from * participants() + to]; }
 
-  std::vector<uint32_t> first_;  // first frame of each participant, then the total
+  std::vector<uint32_t> first_;        // first frame of each participant, then the total
+  std::vector<uint32_t> first_jumbo_;  // the same of the jumbo frames; the chunks of all together last
   void* chunks_mapping_ = nullptr;
   void* frames_mapping_ = nullptr;
   uint8_t* chunks_ = nullptr;
@@ -115,6 +130,10 @@ class FrameCache {
 
   // Gives up to count frames, start set to the receive offset; returns how many.
   uint32_t allocate(FrameIndex* frames, uint32_t count);
+  // One that holds an MTU of 9,000, or kNoFrame.
+  FrameIndex allocate_jumbo();
+  // One that holds `bytes` from the receive offset on, and kTailroom; or kNoFrame.
+  FrameIndex allocate_for(uint32_t bytes);
   void free(const FrameIndex* frames, uint32_t count);
   void free(FrameIndex frame) { free(&frame, 1); }
   // Takes back what others freed. Called once per burst loop.
@@ -123,13 +142,18 @@ class FrameCache {
   FramePool& pool() { return pool_; }
   uint32_t available() const { return static_cast<uint32_t>(stack_.size()); }
   uint32_t total() const { return total_; }
+  // Free ones of both kinds.
+  uint32_t all_available() const { return available() + static_cast<uint32_t>(jumbos_.size()); }
+  uint32_t all_total() const { return total_ + total_jumbo_; }
 
  private:
   FramePool& pool_;
   const uint32_t participant_;
   const uint32_t total_;
   const uint32_t first_;
+  const uint32_t total_jumbo_;
   std::vector<FrameIndex> stack_;  // reserved to total_: never grows on the packet path
+  std::vector<FrameIndex> jumbos_;
 };
 
 }  // namespace penstock

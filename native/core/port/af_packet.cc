@@ -25,7 +25,8 @@ namespace penstock {
 namespace {
 
 constexpr uint64_t kWatchInterval = 100 * 1000 * 1000;  // ns
-constexpr uint32_t kReopenEvery = 10;                   // watches
+constexpr uint32_t kReopenEvery = 3;                    // watches
+constexpr uint32_t kCountEvery = 10;                    // watches
 constexpr uint32_t kLargeBytes = 128 * 1024;            // the kernel joins no more than 64 KiB and headers
 constexpr uint32_t kSlotOverhead = 160;  // headers of a slot, offload and link header, alignment
 constexpr uint32_t kTransmitData = TPACKET2_HDRLEN - sizeof(sockaddr_ll);  // where the kernel reads a packet
@@ -96,6 +97,7 @@ void AfPacketPort::adopt(const InterfaceState& interface) {
   uint64_t address = 0;
   std::memcpy(&address, interface.mac, 6);
   mac_.store(address, std::memory_order_relaxed);
+  openings_.fetch_add(1, std::memory_order_relaxed);
   state_.store(State::kOpen, std::memory_order_release);
 }
 
@@ -147,7 +149,7 @@ void AfPacketPort::watch(uint64_t now) {
     }
   } else {
     adopt(interface);
-    if (watches_ % kReopenEvery == 0) read_statistics();
+    if (watches_ % kCountEvery == 0) read_statistics();
   }
 }
 

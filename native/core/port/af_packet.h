@@ -43,6 +43,7 @@ class AfPacketPort final : public Port {
   uint32_t transmit(FrameCache& cache, const FrameIndex* frames, uint32_t count) override;
   int descriptor() const override { return receive_.descriptor(); }
   bool open() const override { return state_.load(std::memory_order_acquire) == State::kOpen; }
+  uint32_t openings() const override { return openings_.load(std::memory_order_relaxed); }
   std::string fault() const override;
 
   // Any thread. Of the interface when last looked at, ten times a second while it is received from.
@@ -79,6 +80,7 @@ class AfPacketPort final : public Port {
   Segmenter segmenter_;
 
   std::atomic<State> state_{State::kOpen};
+  std::atomic<uint32_t> openings_{0};
   std::atomic<int> error_number_{0};
   std::atomic<uint32_t> mtu_{0};
   std::atomic<uint64_t> mac_{0};

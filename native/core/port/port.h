@@ -3,11 +3,24 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "../packet/address.h"
 #include "../packet/counters.h"
 #include "../packet/frame.h"
 
 namespace penstock {
+
+// Whose packets are whose, by the tables of the node that a port is of.
+struct PortOwners {
+  uint8_t mac[6] = {};             // of the node, on this port
+  std::vector<Address> addresses;  // on this port's interfaces
+  struct Spi {
+    uint32_t spi;
+    uint32_t worker;
+  };
+  std::vector<Spi> spis;  // inbound SAs
+};
 
 class Port {
  public:
@@ -28,6 +41,13 @@ class Port {
   // Writes out what the port has buffered: before its user pauses for long, on that user's thread.
   virtual void flush() {}
 
+  // Frames that lie ready to be received into: taken from a cache, and holding nothing. Any thread.
+  virtual uint32_t ready_frames() const { return 0; }
+
+  // Of a worker's ports to one interface the first is told, by the control thread, whenever owners change.
+  virtual bool wants_owners() const { return false; }
+  virtual void set_owners(const PortOwners& /*owners*/) {}
+
   // Where the port counts what its caller cannot see (rx_missed, tx_refused, and with rx_packets and rx_bytes
   // what it drops as oversized): the caller's row of counters, written on the caller's thread. Null: not
   // counted.
@@ -38,6 +58,9 @@ class Port {
 
   // False once the port can no longer be used (the interface vanished, the other end was shut).
   virtual bool open() const { return true; }
+
+  // How often it was opened: more than before, and who is at the other end may have changed. Any thread.
+  virtual uint32_t openings() const { return 1; }
 
   // Why not open, for people; empty while open.
   virtual std::string fault() const { return {}; }
