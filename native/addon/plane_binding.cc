@@ -16,6 +16,8 @@ PlaneOptions read_options(const Arg& options) {
   out.workers = options.get("workers").integer<uint32_t>(1, kMostWorkers);
   out.frames_per_worker = options.get("framesPerWorker").integer<uint32_t>(int64_t{2} * kBurst, kMostFrames);
   out.control_frames = options.get("controlFrames").integer<uint32_t>(kBurst, kMostFrames);
+  const Arg jumbos = options.get("jumbosPerWorker");
+  if (!jumbos.missing()) out.jumbos_per_worker = jumbos.integer<uint32_t>(0, kMostFrames / kJumboChunks);
   const Arg ring = options.get("handOverRing");
   out.hand_over_ring = ring.integer<uint32_t>(kBurst, 1 << 20);
   if ((out.hand_over_ring & (out.hand_over_ring - 1)) != 0) {
@@ -48,6 +50,8 @@ Napi::Function PlaneBinding::define(Napi::Env env) {
                          InstanceMethod<&Self::add_host>("addHost"),
                          InstanceMethod<&Self::add_wire>("addWire"),
                          InstanceMethod<&Self::add_packet_socket>("addPacketSocket"),
+                         InstanceMethod<&Self::add_xdp_socket>("addXdpSocket"),
+                         InstanceMethod<&Self::add_tun>("addTun"),
                          InstanceMethod<&Self::add_capture>("addCapture"),
                          InstanceMethod<&Self::port_status>("portStatus"),
                          InstanceMethod<&Self::publish>("publish"),

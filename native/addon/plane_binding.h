@@ -61,6 +61,8 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   Napi::Value add_host(const Napi::CallbackInfo& info);
   Napi::Value add_wire(const Napi::CallbackInfo& info);
   Napi::Value add_packet_socket(const Napi::CallbackInfo& info);
+  Napi::Value add_xdp_socket(const Napi::CallbackInfo& info);
+  Napi::Value add_tun(const Napi::CallbackInfo& info);
   Napi::Value add_capture(const Napi::CallbackInfo& info);
   Napi::Value port_status(const Napi::CallbackInfo& info);
   void set_node_running(const Napi::CallbackInfo& info);

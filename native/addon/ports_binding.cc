@@ -6,8 +6,10 @@
 #include "node/plane.h"
 #include "plane_binding.h"
 #include "port/af_packet.h"
+#include "port/af_xdp.h"
 #include "port/capture.h"
 #include "port/memory.h"
+#include "port/tun.h"
 
 namespace penstock::addon {
 namespace {
@@ -61,6 +63,11 @@ HostOptions read_host(const Arg& options) {
   out.credit = options.get("credit").integer<uint32_t>(1, 1 << 20);
   out.seed = options.get("seed").integer<uint64_t>(0, (1ll << 53) - 1);
   return out;
+}
+
+[[noreturn]] void throw_system(Napi::Env env, const SocketError& error) {
+  const char* code = strerrorname_np(error.number);
+  throw_coded(env, error.text, code != nullptr ? code : "EIO");
 }
 
 CapturePortOptions read_capture(const Arg& files) {
@@ -142,10 +149,48 @@ Napi::Value PlaneBinding::add_packet_socket(const Napi::CallbackInfo& info) {
   const Arg promiscuous(info, 2, "addPacketSocket.promiscuous");
   options.promiscuous = !promiscuous.missing() && promiscuous.boolean();
   AfPacketPorts opened = AfPacketPort::open(options);
-  if (opened.ports.empty()) {
-    const char* code = strerrorname_np(opened.error.number);
-    throw_coded(info.Env(), opened.error.text, code != nullptr ? code : "EIO");
-  }
+  if (opened.ports.empty()) throw_system(info.Env(), opened.error);
+  std::vector<std::unique_ptr<Port>> ports;
+  for (auto& port : opened.ports) ports.push_back(std::move(port));
+  return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
+}
+
+// Frames that an interface's rings may hold of one worker's: an eighth, so that several have room.
+static uint32_t ring_of(uint32_t frames) {
+  uint32_t size = kBurst;
+  while (size < 2048 && size * 16 <= frames) size *= 2;
+  return size;
+}
+
+Napi::Value PlaneBinding::add_xdp_socket(const Napi::CallbackInfo& info) {
+  HeldPlane& held = idle_plane("addXdpSocket");
+  Node& target = node(Arg(info, 0, "addXdpSocket.node"));
+  AfXdpOptions options;
+  options.interface = Arg(info, 1, "addXdpSocket.interfaceName").text(kLongestInterfaceName);
+  options.workers = held.workers();
+  const Arg promiscuous(info, 2, "addXdpSocket.promiscuous");
+  options.promiscuous = !promiscuous.missing() && promiscuous.boolean();
+  options.sizes.receive = options.sizes.fill = ring_of(held.options().frames_per_worker);
+  AfXdpPorts opened = AfXdpPort::open(options, held.pool());
+  if (opened.ports.empty()) throw_system(info.Env(), opened.error);
+  std::vector<std::unique_ptr<Port>> ports;
+  for (auto& port : opened.ports) ports.push_back(std::move(port));
+  return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
+}
+
+Napi::Value PlaneBinding::add_tun(const Napi::CallbackInfo& info) {
+  HeldPlane& held = idle_plane("addTun");
+  Node& target = node(Arg(info, 0, "addTun.node"));
+  const Arg wanted(info, 1, "addTun");
+  TunOptions options;
+  options.interface = wanted.get("interfaceName").text(kLongestInterfaceName);
+  options.tap = wanted.get("tap").boolean();
+  options.mtu = wanted.get("mtu").integer<uint32_t>(576, 9000);
+  options.workers = held.workers();
+  const Arg mac = wanted.get("mac");
+  if (!mac.missing()) std::memcpy(options.mac, mac.bytes({6}).data, 6);
+  TunPorts opened = TunPort::open(options);
+  if (opened.ports.empty()) throw_system(info.Env(), opened.error);
   std::vector<std::unique_ptr<Port>> ports;
   for (auto& port : opened.ports) ports.push_back(std::move(port));
   return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
@@ -187,11 +232,13 @@ Napi::Value PlaneBinding::port_status(const Napi::CallbackInfo& info) {
   out["atEnd"] = env.Null();
   out["mac"] = env.Null();
   out["mtu"] = env.Null();
-  if (const auto* kernel = dynamic_cast<const AfPacketPort*>(&target.port(index, 0))) {
+  out["mode"] = env.Null();
+  if (const auto* kernel = dynamic_cast<const KernelPort*>(&target.port(index, 0))) {
     uint8_t mac[6];
     kernel->mac(mac);
     out["mac"] = copy_bytes(env, mac, 6);
     out["mtu"] = Napi::Number::New(env, kernel->mtu());
+    out["mode"] = Napi::String::New(env, kernel->mode());
   } else if (const auto* capture = dynamic_cast<const CapturePort*>(&target.port(index, 0))) {
     out["atEnd"] = Napi::Boolean::New(env, capture->at_end());
   }

@@ -61,7 +61,8 @@ void write_packet(uint8_t* data, const uint8_t* to, uint32_t length, uint32_t nu
   ipv4::Fields fields;
   fields.total_length = length - l3;
   fields.protocol = protocol;
-  ipv4::write(data + l3, fields, v4(10, 2, 0, static_cast<uint8_t>(number)).v4_bytes(), v4(10, 3, 0, 1).v4_bytes());
+  ipv4::write(data + l3, fields, v4(10, 2, 0, static_cast<uint8_t>(number)).v4_bytes(),
+              v4(10, 3, 0, 1).v4_bytes());
   udp::write(data + l3 + 20, static_cast<uint16_t>(1000 + number), 9, length - l3 - 20);
 }
 
@@ -74,7 +75,9 @@ FrameIndex make_packet(Cache& held, Port& to, uint32_t length, uint32_t number, 
   return index;
 }
 
-uint32_t reserved(Port& port) { return port.ready_frames(); }
+uint32_t reserved(Port& port) {
+  return port.ready_frames();
+}
 
 // Whether an XDP program is on an interface of this namespace.
 bool has_program(const std::string& name) {
@@ -94,7 +97,8 @@ void frames_cross_unchanged() {
       CHECK(has_program("xa"));
       std::printf("     %s\n", a.mode().c_str());
       // veth has no mode without a copy
-      CHECK(a.mode().find(mode == XdpMode::kGeneric ? "kernel's path" : "in the driver, copying") != std::string::npos);
+      CHECK(a.mode().find(mode == XdpMode::kGeneric ? "kernel's path" : "in the driver, copying") !=
+            std::string::npos);
       CHECK_EQ(a.mtu(), 1500u);
       receive_all(held, a, 0);
       FrameIndex none[1];
@@ -164,7 +168,7 @@ void what_is_not_ours_is_the_kernels() {
   };
   const auto packet = [&](uint8_t* data) { write_packet(data, mac, 100, 1); };
   CHECK_EQ(send(100, packet), 1);
-  CHECK_EQ(send(100, [](uint8_t*) {}), 2);  // neither IP nor ARP
+  CHECK_EQ(send(100, [](uint8_t*) {}), 2);                                     // neither IP nor ARP
   CHECK_EQ(send(100, [&](uint8_t* data) { packet(data), data[5] ^= 1; }), 2);  // another station's
   CHECK_EQ(send(100, [&](uint8_t* data) { packet(data), data[0] |= 1; }), 2);  // a group's
   const auto arp_for = [&](const Address& target) {
@@ -177,7 +181,8 @@ void what_is_not_ours_is_the_kernels() {
   // It gets one: what is to it, and questions to everybody, are its.
   shell("ip addr add 10.3.0.1/24 dev oa");
   const uint64_t noticed = clock_now() + 1500000000ull;
-  while (clock_now() < noticed) held.cache.free(none, a.receive(held.cache, clock_now(), none, 1)), usleep(10000);
+  while (clock_now() < noticed)
+    held.cache.free(none, a.receive(held.cache, clock_now(), none, 1)), usleep(10000);
   FrameIndex other;
   while (kernel->receive(held.cache, clock_now(), &other, 1) == 1) held.cache.free(other);
   CHECK_EQ(send(100, packet), 2);
@@ -186,13 +191,13 @@ void what_is_not_ours_is_the_kernels() {
   shell("ip link del oa");
 }
 
-// Each tunnel's packets at its worker, flows by a hash that both directions share, IKE at the first worker; with one
-// queue for all workers, and with a queue each.
+// Each tunnel's packets at its worker, flows by a hash that both directions share, IKE at the first worker;
+// with one queue for all workers, and with a queue each.
 void packets_come_to_their_owner() {
   for (const uint32_t queues : {1u, 2u, 4u}) {
     const std::string count = std::to_string(queues);
-    shell("ip link add sa numrxqueues " + count + " numtxqueues " + count + " type veth peer name sb numrxqueues " +
-          count + " numtxqueues " + count);
+    shell("ip link add sa numrxqueues " + count + " numtxqueues " + count +
+          " type veth peer name sb numrxqueues " + count + " numtxqueues " + count);
     for (const char* name : {"sa", "sb"}) shell(std::string("ip link set ") + name + " addrgenmode none up");
     FramePool pool({4096, 4096});
     FrameCache caches[2] = {{pool, 0}, {pool, 1}};
@@ -229,11 +234,11 @@ void packets_come_to_their_owner() {
           CHECK_EQ(b->transmit(sender.cache, &index, 1), 1u);
           const uint64_t end = clock_now() + 1000000000ull;
           while (clock_now() < end && turn([&](uint32_t worker, const uint8_t* packet) {
-                   if (kind < 2) steered += worker == spi % 2;
-                   if (kind == 2) ++ike[worker];
-                   if (kind == 3) ++of_flow[worker];
-                   CHECK_EQ(packet[23], kind == 0 ? 50 : 17);
-                 }) == 0) {
+                                        if (kind < 2) steered += worker == spi % 2;
+                                        if (kind == 2) ++ike[worker];
+                                        if (kind == 3) ++of_flow[worker];
+                                        CHECK_EQ(packet[23], kind == 0 ? 50 : 17);
+                                      }) == 0) {
           }
         }
       }
@@ -278,7 +283,8 @@ void jumbo_frames_cross() {
       FrameIndex none[1];
       a.receive(held.cache, clock_now(), none, 1);
       b.receive(held.cache, clock_now(), none, 1);
-      for (const uint32_t length : {60u, 1514u, 3700u, 3776u, 3777u, 3840u, 3841u, 4096u, 7680u, 7681u, 9013u, 9014u}) {
+      for (const uint32_t length :
+           {60u, 1514u, 3700u, 3776u, 3777u, 3840u, 3841u, 4096u, 7680u, 7681u, 9013u, 9014u}) {
         FrameIndex frames[8];
         std::vector<Bytes> sent;
         for (uint32_t i = 0; i < 8; ++i) {
@@ -402,7 +408,8 @@ void errors_say_the_mend() {
     if (setgid(65534) != 0 || setuid(65534) != 0) _exit(2);
     opened = AfXdpPort::open(options, pool);
     std::printf("     %s\n", opened.error.text.c_str());
-    const bool good = opened.error.number == EPERM && opened.error.text.find("CAP_BPF") != std::string::npos &&
+    const bool good = opened.error.number == EPERM &&
+                      opened.error.text.find("CAP_BPF") != std::string::npos &&
                       opened.error.text.find("setcap") != std::string::npos;
     std::fflush(stdout);
     _exit(good ? 0 : 1);

@@ -1,5 +1,5 @@
-// What tests of ports to kernel interfaces share: namespaces of their own, which have no name and end with the
-// process, however that ends; threads that are hosts in them; frames to send.
+// What tests of ports to kernel interfaces share: namespaces of their own, which have no name and end with
+// the process, however that ends; threads that are hosts in them; frames to send.
 #pragma once
 #include <net/if.h>
 #include <sched.h>

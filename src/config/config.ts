@@ -48,8 +48,8 @@ export interface PortConfig {
 }
 
 export type PortKind =
-  /** a kernel interface, through a packet socket */
-  | { readonly kind: 'af-packet'; readonly interface: string }
+  /** a kernel interface: through AF_XDP, through a packet socket, or one of our own that the kernel routes into */
+  | { readonly kind: 'af-xdp' | 'af-packet' | 'tun' | 'tap'; readonly interface: string }
   /** a wire inside this process, by name: two ports that name it are its ends */
   | { readonly kind: 'memory'; readonly wire: string }
   /** capture files: what is received, what is sent (either may be null, not both) */

@@ -8,8 +8,8 @@ export const limits = {
   /** the node-id has four bits of the IV, and 0 means none */
   nodeId: { least: 1, most: 15 },
   workers: { least: 1, most: 64, fallback: 1 },
-  /** below what a 4 KiB chunk holds behind its headroom, with Ethernet, ESP and an outer header */
-  mtu: { least: 576, leastInet6: 1280, most: 3200, fallback: 1500 },
+  /** below what a jumbo frame holds behind its headroom, with Ethernet, ESP and an outer header */
+  mtu: { least: 576, leastInet6: 1280, most: 9000, fallback: 1500 },
   vlanId: { least: 1, most: 4094 },
   unit: { least: 0, most: 16_385 },
   tlb: {
@@ -36,6 +36,8 @@ export const limits = {
 export const tuning = {
   framesPerWorker: 16_384,
   controlFrames: 1_024,
+  /** frames of 12 KiB, for what a chunk does not hold */
+  jumbosPerWorker: 1_024,
   /** frames, a power of two */
   handOverRing: 4_096,
   neighbourLimit: 65_536,

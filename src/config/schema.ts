@@ -16,9 +16,17 @@ const logicalInterface = () => {
   return z.string({ error }).regex(/^[a-z][a-z0-9_-]*(\/\d+)*(:\d+)?(\.\d+)?$/, { error });
 };
 
+const kernelInterface = () =>
+  f.name('kernel interface').max(15, { error: 'longer than 15 characters' }).optional();
+
 const port = f
   .section({
-    'af-packet': f.name('kernel interface').max(15, { error: 'longer than 15 characters' }).optional(),
+    'af-xdp': kernelInterface(),
+    'af-packet': kernelInterface(),
+    tun: kernelInterface().describe(
+      'a TUN interface, made by the node: packets that the kernel routes into it',
+    ),
+    tap: kernelInterface().describe('a TAP interface, made by the node: frames of the kernel'),
     memory: f.name('wire').optional(),
     pcap: f
       .section({
@@ -27,7 +35,7 @@ const port = f
       })
       .optional(),
   })
-  .describe('where packets come from and go to: one of af-packet, memory, pcap');
+  .describe('where packets come from and go to: one of af-xdp, af-packet, tun, tap, memory, pcap');
 
 const family = (which: 'inet' | 'inet6') =>
   f

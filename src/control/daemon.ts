@@ -102,6 +102,7 @@ export class Daemon {
       framesPerWorker: tuning.framesPerWorker,
       controlFrames: tuning.controlFrames,
       handOverRing: tuning.handOverRing,
+      jumbosPerWorker: tuning.jumbosPerWorker,
       timers,
     });
     this.#node = this.#dataplane.native.addForwarder({
@@ -125,6 +126,10 @@ export class Daemon {
     }
     const ports = openPorts(this.#dataplane.native, this.#node, config);
     this.#portNames = [...ports].sort(([, a], [, b]) => a.index - b.index).map(([name]) => name);
+    for (const [name, { index }] of ports) {
+      const { mode } = this.#dataplane.native.portStatus(this.#node, index);
+      if (mode !== null) log(`${name}: ${mode}`);
+    }
     this.#post({ kind: 'configured', config, setup: { ports, workers: config.system.workers } });
     const tunnels = manualTunnels(
       config,

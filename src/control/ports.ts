@@ -1,6 +1,6 @@
 /** Opens the ports of a configuration on a node of a plane. */
 import { createHash } from 'node:crypto';
-import type { Config, PortConfig } from '../config/config.js';
+import type { Config, PortConfig, PortKind } from '../config/config.js';
 import type { PortBinding } from '../node/event.js';
 import type { NativePlane } from '../pipeline/native.js';
 import { codeOf, StartError } from './errors.js';
@@ -29,14 +29,7 @@ export function openPorts(plane: NativePlane, node: number, config: Config): Map
       continue;
     }
     try {
-      const index =
-        kind.kind === 'af-packet'
-          ? plane.addPacketSocket(node, kind.interface, port.mac !== null)
-          : plane.addCapture(node, {
-              ...(kind.read === null ? {} : { read: kind.read }),
-              ...(kind.write === null ? {} : { write: kind.write }),
-              epochNs: coreEpochNs(),
-            });
+      const index = openPort(plane, node, port, kind);
       const mac = port.mac ?? plane.portStatus(node, index).mac ?? madeMac(config, port);
       bindings.set(port.name, { index, mac });
     } catch (error) {
@@ -47,6 +40,31 @@ export function openPorts(plane: NativePlane, node: number, config: Config): Map
     throw new StartError('failure', `${name}: wire ${wire} has one end only; name it at another port, too`);
   }
   return bindings;
+}
+
+function openPort(
+  plane: NativePlane,
+  node: number,
+  { mac, mtu }: PortConfig,
+  kind: Exclude<PortKind, { kind: 'memory' }>,
+): number {
+  switch (kind.kind) {
+    case 'af-xdp':
+      return plane.addXdpSocket(node, kind.interface, mac !== null);
+    case 'af-packet':
+      return plane.addPacketSocket(node, kind.interface, mac !== null);
+    case 'tun':
+    case 'tap': {
+      const own = mac === null ? {} : { mac };
+      return plane.addTun(node, { interfaceName: kind.interface, tap: kind.kind === 'tap', mtu, ...own });
+    }
+    case 'pcap':
+      return plane.addCapture(node, {
+        ...(kind.read === null ? {} : { read: kind.read }),
+        ...(kind.write === null ? {} : { write: kind.write }),
+        epochNs: coreEpochNs(),
+      });
+  }
 }
 
 function portError(name: string, error: Error): StartError {

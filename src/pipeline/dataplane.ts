@@ -92,6 +92,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
       framesPerWorker: options.framesPerWorker,
       controlFrames: options.controlFrames,
       handOverRing: options.handOverRing,
+      jumbosPerWorker: options.jumbosPerWorker ?? 0,
     });
   }
 

@@ -13,6 +13,8 @@ export interface PlaneOptions {
   controlFrames: number;
   /** frames, a power of two */
   handOverRing: number;
+  /** frames for packets that a chunk of 4 KiB does not hold, up to an MTU of 9,000; 0 when left out */
+  jumbosPerWorker?: number;
 }
 
 export interface ForwarderOptions {
@@ -346,6 +348,8 @@ export interface PortStatus {
   /** of an interface of the kernel; null: a wire or capture */
   mac: Bytes | null;
   mtu: number | null;
+  /** how packets pass between the kernel and the port, for people; null: not an interface of the kernel */
+  mode: string | null;
   /** of a capture: all that it holds was received */
   atEnd: boolean | null;
 }
@@ -362,6 +366,10 @@ export interface NativePlane {
    * code 'EPERM', 'ENODEV', … and a message that says the mend.
    */
   addPacketSocket(node: number, interfaceName: string, promiscuous?: boolean): number;
+  /** The same through AF_XDP, in the best mode that the interface has; 'ENOSYS': this build has no AF_XDP. */
+  addXdpSocket(node: number, interfaceName: string, promiscuous?: boolean): number;
+  /** A TUN or TAP interface, made if it is not there; it goes with the plane. mac: of the node on it. */
+  addTun(node: number, tun: { interfaceName: string; tap: boolean; mtu: number; mac?: Bytes }): number;
   /** A capture read as input and/or written as output (by one worker). Error with code 'ECAPTURE'. */
   addCapture(node: number, files: CaptureFiles): number;
   portStatus(node: number, port: number): PortStatus;

@@ -422,19 +422,19 @@ const ofGateways: readonly Case[] = [
     'no port',
     [['    port: { memory: inside }\n', '']],
     [
-      '15:3: interfaces.ge-0/0/1.port: missing; write one of { af-packet: eth0 }, { memory: wire }, { pcap: { read: in.pcap } }',
+      '15:3: interfaces.ge-0/0/1.port: missing; write one of { af-xdp: eth0 }, { af-packet: eth0 }, { tun: tun0 }, { tap: tap0 }, { memory: wire }, { pcap: { read: in.pcap } }',
     ],
   ],
   [
     'two kinds of port',
     [['{ memory: inside }', '{ memory: inside, af-packet: eth1 }']],
     [
-      '16:11: interfaces.ge-0/0/1.port: has af-packet and memory; write one of { af-packet: eth0 }, { memory: wire }, { pcap: { read: in.pcap } }',
+      '16:11: interfaces.ge-0/0/1.port: has af-packet and memory; write one of { af-xdp: eth0 }, { af-packet: eth0 }, { tun: tun0 }, { tap: tap0 }, { memory: wire }, { pcap: { read: in.pcap } }',
     ],
   ],
   [
     'one kernel interface twice',
-    [['{ memory: inside }', '{ af-packet: veth0 }']],
+    [['{ memory: inside }', '{ af-xdp: veth0 }']],
     ['16:11: interfaces.ge-0/0/1.port: kernel interface veth0 is used by ge-0/0/0 already'],
   ],
   [

@@ -162,10 +162,24 @@ it('a capture comes in at one port and goes out at another', async () => {
       },
     ],
   });
-  expect(n.portStatus(node, input)).toEqual({ open: true, fault: '', mac: null, mtu: null, atEnd: false });
+  expect(n.portStatus(node, input)).toEqual({
+    open: true,
+    fault: '',
+    mac: null,
+    mtu: null,
+    mode: null,
+    atEnd: false,
+  });
   for (let now = 1n; now < 400n; now++) n.step(now * 1_000_000n);
   expect(n.portStatus(node, input)).toMatchObject({ open: true, atEnd: true });
-  expect(n.portStatus(node, 2)).toEqual({ open: true, fault: '', mac: null, mtu: null, atEnd: null });
+  expect(n.portStatus(node, 2)).toEqual({
+    open: true,
+    fault: '',
+    mac: null,
+    mtu: null,
+    mode: null,
+    atEnd: null,
+  });
   const values = plane.counters(node);
   expect(values.rxPackets).toBeGreaterThanOrEqual(100);
   // In = out + dropped + held: the capture comes at once, and few packets are held for a neighbour.

@@ -52,7 +52,8 @@ class NeighbourTable {
   void learn(uint32_t index, const uint8_t* mac, uint64_t now);
   // Worker 0: the link is gone or the other end was heard to leave.
   void fail(uint32_t index);
-  // Worker 0: somebody else may be at the other end of this link. All on it are asked anew, by everybody's address.
+  // Worker 0: somebody else may be at the other end of this link. All on it are asked anew, by everybody's
+  // address.
   void ask_again(uint16_t interface);
 
   // Worker 0, every so often: ages entries; calls probe(index, mac or nullptr) for each to be asked now. With

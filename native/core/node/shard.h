@@ -169,7 +169,7 @@ struct Forwarder::Shard {
   static constexpr uint32_t kDefaultPolicy = 0;  // policy id of what default-policy permits
   std::vector<Statistic> statistics;
   NonceAuditor audit;
-  uint64_t next_tick = 0;  // of the neighbours, worker 0's
+  uint64_t next_tick = 0;          // of the neighbours, worker 0's
   std::vector<uint32_t> openings;  // of each port, when last looked at; worker 0's
   uint64_t last_tick = 0;
   static constexpr uint64_t kLeastTickNs = 1'000'000;  // apart, however many new neighbours are wanted

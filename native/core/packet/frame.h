@@ -4,7 +4,8 @@
 //   1. A worker allocates from its own FrameCache (a stack: the chunk freed last is the one still in cache).
 //   2. Rings and stages carry FrameIndex values; who holds the index owns the frame.
 //   3. A frame freed by another worker travels back to its owner through a ring, in bursts.
-//   4. A second, smaller stock holds jumbo frames: chunks in a row, named by the first. Everything else is the
+//   4. A second, smaller stock holds jumbo frames: chunks in a row, named by the first. Everything else is
+//   the
 //      same, and they are asked for by those who receive packets that a chunk does not hold.
 //
 // The control thread takes part like a worker, with frames of its own for injecting.
@@ -89,7 +90,7 @@ class FramePool {
   uint8_t* data(FrameIndex index) { return chunk(index) + frames_[index].start; }
   // Where a received packet is put: headroom, and a little more so that the first lines of a burst's packets
   // do not all fall into one set of the cache.
-  static uint32_t receive_offset(FrameIndex index) { return kHeadroom + (index & 15) * 64; }
+  static constexpr uint32_t receive_offset(FrameIndex index) { return kHeadroom + (index & 15) * 64; }
 
   uint32_t participants() const { return static_cast<uint32_t>(first_.size() - 1); }
   uint32_t owner(FrameIndex index) const {

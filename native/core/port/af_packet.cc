@@ -28,12 +28,25 @@ constexpr uint64_t kWatchInterval = 100 * 1000 * 1000;  // ns
 constexpr uint32_t kReopenEvery = 3;                    // watches
 constexpr uint32_t kCountEvery = 10;                    // watches
 constexpr uint32_t kLargeBytes = 128 * 1024;            // the kernel joins no more than 64 KiB and headers
+constexpr uint32_t kMostSlotBytes = 16 * 1024;
 constexpr uint32_t kSlotOverhead = 160;  // headers of a slot, offload and link header, alignment
 constexpr uint32_t kTransmitData = TPACKET2_HDRLEN - sizeof(sockaddr_ll);  // where the kernel reads a packet
 
 uint32_t slot_bytes_for(uint32_t mtu) {
-  return mtu + kSlotOverhead <= 2048 ? 2048 : 4096;
+  uint32_t bytes = 2048;
+  while (bytes < mtu + kSlotOverhead && bytes < kMostSlotBytes) bytes *= 2;
+  return bytes;
 }
+
+uint64_t mac_word(const InterfaceState& interface) {
+  uint64_t word = 0;
+  std::memcpy(&word, interface.mac, 6);
+  return word;
+}
+
+// Packets that fit behind the receive offset.
+constexpr uint32_t kInChunk = kChunkBytes - FramePool::receive_offset(15) - kTailroom;
+constexpr uint32_t kInJumbo = kJumboChunks * kChunkBytes - FramePool::receive_offset(15) - kTailroom;
 
 // Room for one tag behind the addresses.
 void insert_tag(uint8_t* packet_with_gap_before, const uint16_t* tag) {
@@ -75,12 +88,13 @@ AfPacketPorts AfPacketPort::open(const AfPacketOptions& options) {
 
 bool AfPacketPort::open_sockets(const InterfaceState& interface, SocketError& error) {
   const uint32_t slot_bytes = slot_bytes_for(interface.mtu);
+  if (first_mac_ == 0) first_mac_ = mac_word(interface);
+  const bool promiscuous = options_.promiscuous || mac_word(interface) != first_mac_;
   receive_at_ = transmit_at_ = 0;
   unsent_ = false;
   if (!receive_.open_receive(options_.receive_slots, slot_bytes, error) ||
       !transmit_.open_transmit(options_.transmit_slots, slot_bytes, error) ||
-      !transmit_.bind(interface.index, false, error) ||
-      !receive_.bind(interface.index, options_.promiscuous, error) ||
+      !transmit_.bind(interface.index, false, error) || !receive_.bind(interface.index, promiscuous, error) ||
       (options_.workers > 1 && !receive_.join_fanout(fanout_, error))) {
     error.text = "interface " + options_.interface + ": " + error.text;
     receive_.close();
@@ -94,9 +108,7 @@ bool AfPacketPort::open_sockets(const InterfaceState& interface, SocketError& er
 void AfPacketPort::adopt(const InterfaceState& interface) {
   index_ = interface.index;
   mtu_.store(interface.mtu, std::memory_order_relaxed);
-  uint64_t address = 0;
-  std::memcpy(&address, interface.mac, 6);
-  mac_.store(address, std::memory_order_relaxed);
+  mac_.store(mac_word(interface), std::memory_order_relaxed);
   openings_.fetch_add(1, std::memory_order_relaxed);
   state_.store(State::kOpen, std::memory_order_release);
 }
@@ -168,8 +180,8 @@ uint32_t AfPacketPort::receive(FrameCache& cache, uint64_t now, FrameIndex* fram
   while (received < count && segmenter_.done() && receive_.slots() != 0) {
     tpacket2_hdr* slot = receive_.slot(receive_at_);
     if ((__atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) == 0) break;
-    FrameIndex index;
-    if (cache.allocate(&index, 1) == 0) break;
+    const FrameIndex index = cache.allocate_for(std::min(slot->tp_snaplen, receive_.slot_bytes()));
+    if (index == kNoFrame && (slot->tp_snaplen <= kInChunk || cache.all_total() > cache.total())) break;
     const Taken taken = take(cache, index);
     __atomic_store_n(&slot->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     receive_at_ = (receive_at_ + 1) & (receive_.slots() - 1);
@@ -177,7 +189,7 @@ uint32_t AfPacketPort::receive(FrameCache& cache, uint64_t now, FrameIndex* fram
       cache.pool().frame(index).received = now;
       frames[received++] = index;
     } else {
-      cache.free(index);
+      if (index != kNoFrame) cache.free(index);
       if (taken == Taken::kSegments)
         received += take_segments(cache, now, frames + received, count - received);
     }
@@ -205,15 +217,16 @@ AfPacketPort::Taken AfPacketPort::take(FrameCache& cache, FrameIndex index) {
     return Taken::kNothing;
   }
   if (there < whole || queued || offload.gso_type != 0 || whole < ethernet::kHeaderBytes) {
-    return take_large(packet, there, whole, queued, tagged ? tag : nullptr);
+    return take_large(packet, there, whole, queued, tagged ? tag : nullptr,
+                      cache.all_total() > cache.total());
   }
-  Frame& frame = cache.pool().frame(index);
-  uint8_t* to = cache.pool().data(index);
   const uint32_t gap = tagged ? ethernet::kTagBytes : 0;
-  if (whole + gap > kChunkBytes - frame.start) {
+  if (index == kNoFrame) {
     count_oversized(whole + gap);
     return Taken::kNothing;
   }
+  Frame& frame = cache.pool().frame(index);
+  uint8_t* to = cache.pool().data(index);
   std::memcpy(to + gap, packet, whole);
   if ((offload.flags & offload::kNeedsChecksum) != 0) {
     complete_checksum(to + gap, whole, offload.checksum_start, offload.checksum_offset);
@@ -226,7 +239,7 @@ AfPacketPort::Taken AfPacketPort::take(FrameCache& cache, FrameIndex index) {
 // A packet that is no frame as it is: brings it into large_, from the slot or, when it did not fit there,
 // from the socket's queue, and starts to cut it.
 AfPacketPort::Taken AfPacketPort::take_large(const uint8_t* packet, uint32_t there, uint32_t whole,
-                                             bool queued, const uint16_t* tag) {
+                                             bool queued, const uint16_t* tag, bool has_jumbos) {
   uint8_t* to = large_.data() + ethernet::kTagBytes;
   const uint32_t room = kLargeBytes - ethernet::kTagBytes;
   OffloadHeader offload{};
@@ -252,8 +265,8 @@ AfPacketPort::Taken AfPacketPort::take_large(const uint8_t* packet, uint32_t the
     whole += ethernet::kTagBytes;
     insert_tag(to, tag);
   }
-  const uint32_t most = kChunkBytes - FramePool::receive_offset(7);
-  if (segmenter_.start(to, whole, offload.gso_type, offload.gso_size) && segmenter_.largest() <= most) {
+  if (segmenter_.start(to, whole, offload.gso_type, offload.gso_size) &&
+      segmenter_.largest() <= (has_jumbos ? kInJumbo : kInChunk)) {
     return Taken::kSegments;
   }
   segmenter_ = {};
@@ -263,7 +276,9 @@ AfPacketPort::Taken AfPacketPort::take_large(const uint8_t* packet, uint32_t the
 
 uint32_t AfPacketPort::take_segments(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) {
   uint32_t taken = 0;
-  while (taken < count && !segmenter_.done() && cache.allocate(frames + taken, 1) != 0) {
+  while (taken < count && !segmenter_.done()) {
+    frames[taken] = cache.allocate_for(segmenter_.largest());
+    if (frames[taken] == kNoFrame) break;
     Frame& frame = cache.pool().frame(frames[taken]);
     frame.length = static_cast<uint16_t>(segmenter_.next(cache.pool().data(frames[taken])));
     frame.received = now;

@@ -34,7 +34,7 @@ struct AfPacketPorts {
   SocketError error;
 };
 
-class AfPacketPort final : public Port {
+class AfPacketPort final : public KernelPort {
  public:
   // Workers share what arrives by a hash of the flow (PACKET_FANOUT_HASH), the same in both directions.
   static AfPacketPorts open(const AfPacketOptions& options);
@@ -47,8 +47,9 @@ class AfPacketPort final : public Port {
   std::string fault() const override;
 
   // Any thread. Of the interface when last looked at, ten times a second while it is received from.
-  uint32_t mtu() const { return mtu_.load(std::memory_order_relaxed); }
-  void mac(uint8_t* to) const;
+  uint32_t mtu() const override { return mtu_.load(std::memory_order_relaxed); }
+  void mac(uint8_t* to) const override;
+  std::string mode() const override { return "AF_PACKET, a ring each way"; }
 
  private:
   enum class State : uint8_t { kOpen, kDown, kGone, kFailed };
@@ -60,7 +61,8 @@ class AfPacketPort final : public Port {
   void watch(uint64_t now);
   void read_statistics();
   Taken take(FrameCache& cache, FrameIndex index);
-  Taken take_large(const uint8_t* packet, uint32_t there, uint32_t whole, bool queued, const uint16_t* tag);
+  Taken take_large(const uint8_t* packet, uint32_t there, uint32_t whole, bool queued, const uint16_t* tag,
+                   bool has_jumbos);
   uint32_t take_segments(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count);
   void skip_queued();
   void discard_received();
@@ -76,6 +78,7 @@ class AfPacketPort final : public Port {
   uint32_t watches_ = 0;
   int index_ = 0;
   uint16_t fanout_ = 0;
+  uint64_t first_mac_ = 0;      // of the interface as it was first: the node goes on with it
   std::vector<uint8_t> large_;  // a packet that is being cut
   Segmenter segmenter_;
 

@@ -6,16 +6,18 @@
 //        a. a packet in several chunks: copied into a jumbo frame (take_large)
 //     3. new chunks to receive into, in bursts (tend)
 //   transmit, worker's thread
-//     4. frames' chunks are put into the ring, and the kernel asked once per burst where it wants to be (kick)
+//     4. frames' chunks are put into the ring, and the kernel asked once per burst where it wants to be
+//     (kick)
 //     5. chunks that were sent come back to the cache (reap)
 //
-// Queues and workers: a socket receives what arrives at its queue of the interface. Where there are fewer queues than
-// workers, each worker has a socket on each queue, and the program chooses; they share the queue's memory and its
-// rings of chunks, which one worker tends. Otherwise each queue is one worker's, and what another owns is handed over.
+// Queues and workers: a socket receives what arrives at its queue of the interface. Where there are fewer
+// queues than workers, each worker has a socket on each queue, and the program chooses; they share the
+// queue's memory and its rings of chunks, which one worker tends. Otherwise each queue is one worker's, and
+// what another owns is handed over.
 //
-// An interface that goes: the first worker sees it and ends the attachment; each worker lets go at its next turn, and
-// the last one closes all and takes back the chunks that the kernel had. Then the first worker looks for the
-// interface and attaches anew.
+// An interface that goes: the first worker sees it and ends the attachment; each worker lets go at its next
+// turn, and the last one closes all and takes back the chunks that the kernel had. Then the first worker
+// looks for the interface and attaches anew.
 #include "af_xdp.h"
 
 #include <linux/ethtool.h>
@@ -103,6 +105,7 @@ class XdpInterface {
   void watch(uint64_t now);
   void adopt(std::unique_ptr<XdpAttachment> made, const InterfaceState& state);
   void retire(State why);
+  void end();
   bool shares_queues(const XdpAttachment& made) const { return made.queues < options.workers; }
   void describe(const XdpAttachment& made);
 
@@ -112,7 +115,7 @@ class XdpInterface {
   const std::unique_ptr<std::atomic<uint8_t>[]> lent;  // by frame: the kernel has it
   std::atomic<uint32_t> ready{0};                      // of those, given to receive into
   std::atomic<XdpAttachment*> current{nullptr};
-  std::atomic<uint32_t> epoch{0};  // odd: attached
+  std::atomic<uint32_t> epoch{0};       // odd: attached
   std::unique_ptr<XdpAttachment> held;  // the first worker's, and the last user's when it ended
   std::atomic<bool> ended{false};       // everybody let go of `held`
   std::atomic<State> state{State::kOpen};
@@ -121,6 +124,8 @@ class XdpInterface {
   std::atomic<uint64_t> mac{0};
   std::mutex mode_lock;
   std::string mode;
+  std::mutex watch_lock;
+  bool closing = false;  // not to be attached again
   uint64_t next_watch = 0;
   uint32_t watches = 0;
   uint64_t first_mac = 0;
@@ -135,7 +140,8 @@ bool XdpInterface::open_queue(XdpAttachment& made, uint32_t queue, SocketError& 
   const bool shared = shares_queues(made);
   while (shared && sizes.completion < sizes.transmit * options.workers) sizes.completion *= 2;
   const XdpBind how = made.mode == XdpMode::kZeroCopy ? XdpBind::kZeroCopy : XdpBind::kCopy;
-  if (!first->open_first(pool.memory(), pool.memory_bytes(), sizes, made.index, queue, how, made.jumbo, error))
+  if (!first->open_first(pool.memory(), pool.memory_bytes(), sizes, made.index, queue, how, made.jumbo,
+                         error))
     return false;
   XdpSocket& owner = *first;
   made.sockets.push_back(std::move(first));
@@ -160,15 +166,16 @@ std::unique_ptr<XdpAttachment> XdpInterface::attach(const InterfaceState& interf
     made->index = interface.index;
     made->mode = static_cast<XdpMode>(tried);
     made->jumbo = interface.mtu + ethernet::kTaggedHeaderBytes > kChunkBytes - kKernelHeadroom;
-    made->queues = std::min({count_queues(options.interface), kMostQueues, STEER_MOST_SOCKETS / options.workers});
+    made->queues =
+        std::min({count_queues(options.interface), kMostQueues, STEER_MOST_SOCKETS / options.workers});
     error = {};
     made->link = steering.attach(interface.index, made->mode != XdpMode::kGeneric, error);
     for (uint32_t queue = 0; made->link >= 0 && queue < made->queues; ++queue) {
       if (!open_queue(*made, queue, error)) break;
     }
     if (error.number == 0) {
-      made->groups =
-          listen_to_groups(interface.index, options.promiscuous || (first_mac != 0 && first_mac != mac.load()));
+      made->groups = listen_to_groups(interface.index,
+                                      options.promiscuous || (first_mac != 0 && first_mac != mac.load()));
       made->users.store(options.workers);
       return made;
     }
@@ -197,6 +204,12 @@ void XdpInterface::adopt(std::unique_ptr<XdpAttachment> made, const InterfaceSta
   current.store(held.get(), std::memory_order_release);
   epoch.fetch_add(1, std::memory_order_release);
   state.store(State::kOpen, std::memory_order_release);
+}
+
+void XdpInterface::end() {
+  const std::lock_guard<std::mutex> guard(watch_lock);
+  closing = true;
+  if (current.load(std::memory_order_relaxed) != nullptr) retire(State::kGone);
 }
 
 void XdpInterface::retire(State why) {
@@ -237,6 +250,8 @@ bool XdpInterface::start(SocketError& error) {
 void XdpInterface::watch(uint64_t now) {
   next_watch = now + kWatchInterval;
   ++watches;
+  const std::lock_guard<std::mutex> guard(watch_lock);
+  if (closing) return;
   const InterfaceState interface = read_interface(options.interface);
   if (XdpAttachment* attached = current.load(std::memory_order_relaxed)) {
     const bool jumbo = interface.mtu + ethernet::kTaggedHeaderBytes > kChunkBytes - kKernelHeadroom;
@@ -345,8 +360,13 @@ void AfXdpPort::change(FrameCache& cache) {
   unsent_ = false;
 }
 
-// The last one closes what the kernel had a part in, and takes back all chunks: those to receive into, those received
-// and not fetched, those not sent.
+void AfXdpPort::let_go(FrameCache& cache) {
+  interface_->end();
+  if (interface_->epoch.load(std::memory_order_acquire) != epoch_) change(cache);
+}
+
+// The last one closes what the kernel had a part in, and takes back all chunks: those to receive into, those
+// received and not fetched, those not sent.
 void AfXdpPort::leave(FrameCache& cache) {
   for (const XdpSocket* socket : sockets_) epoll_ctl(sleeper_, EPOLL_CTL_DEL, socket->descriptor(), nullptr);
   attachment_ = nullptr;
@@ -399,7 +419,8 @@ uint32_t AfXdpPort::receive(FrameCache& cache, uint64_t now, FrameIndex* frames,
   return received;
 }
 
-uint32_t AfXdpPort::take(FrameCache& cache, uint64_t now, XdpSocket& socket, FrameIndex* frames, uint32_t count) {
+uint32_t AfXdpPort::take(FrameCache& cache, uint64_t now, XdpSocket& socket, FrameIndex* frames,
+                         uint32_t count) {
   XdpRing<xdp_desc>& ring = socket.receive;
   FramePool& pool = cache.pool();
   uint32_t taken = 0;
@@ -431,8 +452,8 @@ uint32_t AfXdpPort::take(FrameCache& cache, uint64_t now, XdpSocket& socket, Fra
   return taken;
 }
 
-// A packet in several chunks, or in one that leaves no room behind it: into a jumbo frame. kNoFrame: dropped, and
-// counted. Returns how many chunks were taken.
+// A packet in several chunks, or in one that leaves no room behind it: into a jumbo frame. kNoFrame: dropped,
+// and counted. Returns how many chunks were taken.
 uint32_t AfXdpPort::take_large(FrameCache& cache, uint64_t now, XdpSocket& socket, FrameIndex* out) {
   XdpRing<xdp_desc>& ring = socket.receive;
   FramePool& pool = cache.pool();
@@ -552,7 +573,8 @@ uint32_t AfXdpPort::transmit(FrameCache& cache, const FrameIndex* frames, uint32
   return taken;
 }
 
-// Has the kernel send what is in the ring. What it has no room for now is asked for again with the next burst.
+// Has the kernel send what is in the ring. What it has no room for now is asked for again with the next
+// burst.
 void AfXdpPort::kick(FrameCache& cache) {
   unsent_ = false;
   for (uint32_t i = 0; i < kKicks && out_->transmit.needs_wakeup(); ++i) {

@@ -1,6 +1,6 @@
-// An interface of the kernel as a port, through AF_XDP: packets lie in the frame pool from the start, and a small
-// program on the interface (steer.bpf.c) says which are the node's and whose. af_xdp.cc opens with the path of a
-// packet.
+// An interface of the kernel as a port, through AF_XDP: packets lie in the frame pool from the start, and a
+// small program on the interface (steer.bpf.c) says which are the node's and whose. af_xdp.cc opens with the
+// path of a packet.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -33,10 +33,10 @@ struct AfXdpPorts {
   SocketError error;
 };
 
-class AfXdpPort final : public Port {
+class AfXdpPort final : public KernelPort {
  public:
-  // One port for each worker, or an error: as AfPacketPort, and no AF_XDP in this build (ENOSYS). The pool must
-  // outlive the ports; its memory is registered with the kernel.
+  // One port for each worker, or an error: as AfPacketPort, and no AF_XDP in this build (ENOSYS). The pool
+  // must outlive the ports; its memory is registered with the kernel.
   static AfXdpPorts open(const AfXdpOptions& options, FramePool& pool);
   ~AfXdpPort() override;
 
@@ -49,12 +49,14 @@ class AfXdpPort final : public Port {
   uint32_t ready_frames() const override;
   bool wants_owners() const override { return true; }
   void set_owners(const PortOwners& owners) override;
+  void let_go(FrameCache& cache) override;
 
   // Any thread: of the interface when last looked at.
-  uint32_t mtu() const;
-  void mac(uint8_t* to) const;
-  // How the kernel hands packets over, for people, e.g. "AF_XDP in the driver, copying; 1 queue for 2 workers".
-  std::string mode() const;
+  uint32_t mtu() const override;
+  void mac(uint8_t* to) const override;
+  // How the kernel hands packets over, for people, e.g. "AF_XDP in the driver, copying; 1 queue for 2
+  // workers".
+  std::string mode() const override;
 
  private:
   AfXdpPort(std::shared_ptr<XdpInterface> interface, uint32_t worker);
@@ -72,7 +74,7 @@ class AfXdpPort final : public Port {
   uint32_t epoch_ = 0;
   int sleeper_ = -1;                 // epoll: of all sockets of this worker
   std::vector<XdpSocket*> sockets_;  // that this worker receives from
-  std::vector<XdpSocket*> tended_;   // first sockets of the queues whose chunks this worker brings and fetches
+  std::vector<XdpSocket*> tended_;  // first sockets of the queues whose chunks this worker brings and fetches
   XdpSocket* out_ = nullptr;
   uint32_t turn_ = 0;
   bool unsent_ = false;

@@ -48,6 +48,9 @@ class Port {
   virtual bool wants_owners() const { return false; }
   virtual void set_owners(const PortOwners& /*owners*/) {}
 
+  // Its user lets go of it for good, on that user's thread: what the port still has of the caches goes back.
+  virtual void let_go(FrameCache& /*cache*/) {}
+
   // Where the port counts what its caller cannot see (rx_missed, tx_refused, and with rx_packets and rx_bytes
   // what it drops as oversized): the caller's row of counters, written on the caller's thread. Null: not
   // counted.
@@ -77,6 +80,17 @@ class Port {
 
  private:
   Counters* counters_ = nullptr;
+};
+
+// One that is an interface of the kernel. Any thread.
+class KernelPort : public Port {
+ public:
+  // What the node is reached at.
+  virtual void mac(uint8_t* to) const = 0;
+  // Of the interface when last looked at, bytes of IP packet.
+  virtual uint32_t mtu() const = 0;
+  // How packets pass between the kernel and the port, for people.
+  virtual std::string mode() const = 0;
 };
 
 }  // namespace penstock

@@ -1,20 +1,21 @@
-// Which packets are the node's, and which worker's each is. Runs in the kernel, on an interface of an AF_XDP port.
+// Which packets are the node's, and which worker's each is. Runs in the kernel, on an interface of an AF_XDP
+// port.
 //
 //   1. to our MAC, or to a group: otherwise the kernel's
 //   2. ARP, neighbour discovery for our addresses: worker 0
 //   3. ESP and ESP in UDP: the worker of the SA that its SPI names
 //   4. IKE and BFD: worker 0
-//   5. what else is to our MAC and not to an address of the kernel's: the worker of its flow, both directions the
+//   5. what else is to our MAC and not to an address of the kernel's: the worker of its flow, both directions
+//   the
 //      same, as Forwarder::Shard::owner has it
 //
 // A hint that saves hand-overs: the worker that gets a packet looks again.
-#include <linux/bpf.h>
-#include <linux/types.h>
+#include "steer.h"
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-
-#include "steer.h"
+#include <linux/bpf.h>
+#include <linux/types.h>
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -181,7 +182,8 @@ INLINE int ipv6(struct xdp_md* ctx, const struct steer_config* own, const __u8* 
   return transport(ctx, own, l4, end, ip[6], &from, &to);
 }
 
-INLINE int arp(struct xdp_md* ctx, const struct steer_config* own, const __u8* at, const __u8* end, int to_group) {
+INLINE int arp(struct xdp_md* ctx, const struct steer_config* own, const __u8* at, const __u8* end,
+               int to_group) {
   if (at + ARP_BYTES > end) return XDP_PASS;
   const struct steer_address target = v4(at + ARP_TARGET);
   const __u32 owner = owner_of(&target);

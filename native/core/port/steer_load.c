@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "steer.lskel.h"
 #include "steer.h"
+#include "steer.lskel.h"
 
 // Copies outlive the skeleton. Below 0: the number of the first error.
 static int copy(int file, int* to) {

@@ -52,9 +52,10 @@ bool Steering::load(SocketError& error) {
   const int result = steer_load(&files_);
   if (result == 0) return true;
   if (result == -ENOSYS) {
-    error = {ENOSYS,
-             "the native core was built without AF_XDP: install clang, bpftool and libbpf-dev, then run npm run "
-             "setup"};
+    error = {
+        ENOSYS,
+        "the native core was built without AF_XDP: install clang, bpftool and libbpf-dev, then run npm run "
+        "setup"};
   } else if (result == -EPERM || result == -EACCES) {
     error = {EPERM, "AF_XDP needs " + missing_capabilities(true)};
   } else {

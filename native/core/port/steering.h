@@ -1,5 +1,5 @@
-// The XDP program of an interface (steer.bpf.c), and what it is told: which packets are the node's, and whose.
-// Any thread; what the program reads changes one entry at a time.
+// The XDP program of an interface (steer.bpf.c), and what it is told: which packets are the node's, and
+// whose. Any thread; what the program reads changes one entry at a time.
 #pragma once
 #include <map>
 #include <mutex>
@@ -26,7 +26,8 @@ class Steering {
   // process ends, however it does. `native`: in the driver; else where the kernel makes packets of frames.
   int attach(int interface, bool native, SocketError& error) const;
   // The socket that a worker's packets from a queue go to.
-  bool set_socket(uint32_t queue, uint32_t workers, uint32_t worker, int descriptor, SocketError& error) const;
+  bool set_socket(uint32_t queue, uint32_t workers, uint32_t worker, int descriptor,
+                  SocketError& error) const;
 
   void set_owners(const PortOwners& owners, uint32_t workers);
   // The addresses that the kernel has on the interface: packets to them stay its.

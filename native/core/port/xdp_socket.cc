@@ -67,10 +67,10 @@ std::string missing_capabilities(bool for_xdp) {
     names += (count++ == 0 ? "" : ", ") + std::string(wanted.name);
   }
   if (count == 0) return "what this process is not allowed (a container's or another security policy)";
-  const char* const grant = for_xdp ? "cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock+ep" : "cap_net_raw+ep";
+  const char* const grant =
+      for_xdp ? "cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock+ep" : "cap_net_raw+ep";
   return (count == 1 ? "the capability " : "the capabilities ") + names +
-         ": run as root, or grant with 'sudo setcap " + grant +
-         " \"$(readlink -f \"$(command -v node)\")\"'";
+         ": run as root, or grant with 'sudo setcap " + grant + " \"$(readlink -f \"$(command -v node)\")\"'";
 }
 
 bool XdpSocket::set(int option, const void* value, uint32_t bytes, const char* name, SocketError& error) {

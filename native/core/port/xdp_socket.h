@@ -1,9 +1,9 @@
 // An AF_XDP socket and its rings, by system calls alone (Documentation/networking/af_xdp.rst).
 //
-//   fill        we ──▶ kernel   chunks to receive into            of a queue of the interface, one for all sockets
-//   completion  we ◀── kernel   chunks that were sent             on it: used by one worker
-//   receive     we ◀── kernel   packets                           of each socket
-//   transmit    we ──▶ kernel   packets                           of each socket
+//   fill        we ──▶ kernel   chunks to receive into            of a queue of the interface, one for all
+//   sockets completion  we ◀── kernel   chunks that were sent             on it: used by one worker receive
+//   we ◀── kernel   packets                           of each socket transmit    we ──▶ kernel   packets of
+//   each socket
 #pragma once
 #include <linux/if_xdp.h>
 
@@ -37,7 +37,9 @@ class XdpRing {
   void take(uint32_t count) { mine_ += count; }
   void release() { __atomic_store_n(consumer_, mine_, __ATOMIC_RELEASE); }
 
-  bool needs_wakeup() const { return (__atomic_load_n(flags_, __ATOMIC_RELAXED) & XDP_RING_NEED_WAKEUP) != 0; }
+  bool needs_wakeup() const {
+    return (__atomic_load_n(flags_, __ATOMIC_RELAXED) & XDP_RING_NEED_WAKEUP) != 0;
+  }
   bool mapped() const { return mapping_ != nullptr; }
 
  private:
@@ -69,8 +71,8 @@ class XdpSocket {
   XdpSocket(const XdpSocket&) = delete;
   XdpSocket& operator=(const XdpSocket&) = delete;
 
-  // The first socket of a queue: registers the memory, and has the fill and completion rings. `jumbo`: packets
-  // may be of several chunks. False with `error` filled.
+  // The first socket of a queue: registers the memory, and has the fill and completion rings. `jumbo`:
+  // packets may be of several chunks. False with `error` filled.
   bool open_first(void* memory, uint64_t bytes, const XdpSizes& sizes, int interface, uint32_t queue,
                   XdpBind how, bool jumbo, SocketError& error);
   // A further one on the same queue and memory.

@@ -69,12 +69,16 @@ function portKind(context: Context, path: Path, port: InterfaceDocument['port'])
   const at = [...path, 'port'];
   const kinds = Object.keys(port ?? {});
   if (kinds.length !== 1) {
-    const advice = 'write one of { af-packet: eth0 }, { memory: wire }, { pcap: { read: in.pcap } }';
+    const advice =
+      'write one of { af-xdp: eth0 }, { af-packet: eth0 }, { tun: tun0 }, { tap: tap0 }, { memory: wire }, { pcap: { read: in.pcap } }';
     if (port === undefined) context.report(at, `missing; ${advice}`, 'key');
     else
       context.report(at, `${kinds.length === 0 ? 'says nothing' : `has ${kinds.join(' and ')}`}; ${advice}`);
   }
-  if (port?.['af-packet'] !== undefined) return { kind: 'af-packet', interface: port['af-packet'] };
+  for (const kind of ['af-xdp', 'af-packet', 'tun', 'tap'] as const) {
+    const name = port?.[kind];
+    if (name !== undefined) return { kind, interface: name };
+  }
   if (port?.pcap !== undefined) {
     const { read, write } = port.pcap;
     if (read === undefined && write === undefined) {
@@ -153,7 +157,7 @@ function checkPortsShared(context: Context, ports: readonly PortConfig[]): void 
   const users = new Map<string, string[]>();
   for (const { name, port } of ports) {
     const things =
-      port.kind === 'af-packet'
+      'interface' in port
         ? [`kernel interface ${port.interface}`]
         : port.kind === 'memory'
           ? [`wire ${port.wire}`]
