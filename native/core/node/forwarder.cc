@@ -232,6 +232,9 @@ void Forwarder::check(const Tables& tables) const {
 }
 
 bool Forwarder::collect(uint64_t oldest) {
+  // Sessions grow onto huge pages that are there already, so that no worker waits for one.
+  constexpr uint64_t kAheadBytes = uint64_t{16} << 20;
+  for (auto& shard : shards_) shard->sessions.populate(kAheadBytes);
   std::erase_if(retired_, [&](const Retired& retired) { return retired.version <= oldest; });
   inbound_.collect(oldest);
   outbound_.collect(oldest);

@@ -52,8 +52,9 @@ class Node {
   void send_raw(uint32_t worker, uint16_t port, FrameIndex frame);
   // The earliest time at which poll() has something to do without input; ~0: never.
   virtual uint64_t next_deadline(uint32_t worker) const = 0;
-  // Control thread: frees what was retired and no worker can hold, `oldest` being the oldest version that one
-  // may work with. True while something waits.
+  // Control thread, every so often: frees what was retired and no worker can hold, `oldest` being the oldest
+  // version that one may work with, and prepares memory that workers will grow into. True while something
+  // waits.
   virtual bool collect(uint64_t oldest) = 0;
 
   // A node that is shut drops all that it holds and receives as port_closed, and does nothing else.
