@@ -9,6 +9,7 @@
 #include "chash_binding.h"
 #include "crypto_binding.h"
 #include "esp_binding.h"
+#include "flow_binding.h"
 #include "plane_binding.h"
 #include "worker_binding.h"
 
@@ -52,6 +53,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   // Classes that JavaScript makes objects of itself; each keeps itself alive through `exports`.
   exports.Set("InboundSa", InboundSaBinding::define(env));
   exports.Set("OutboundSa", OutboundSaBinding::define(env));
+  exports.Set("FlowTally", FlowTallyBinding::define(env));
+  exports.Set("PickTable", PickTableBinding::define(env));
   function("createPlane", create_plane);
   function("attachPlane", attach_plane);
   function("planesAlive", planes_alive);
@@ -61,6 +64,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   function("gcmSeal", gcm_seal_binding);
   function("gcmOpen", gcm_open_binding);
   function("chashBuild", chash_build);
+  function("countFlows", count_flows);
   exports.Set("counterNames", counter_names(env));
   return exports;
 }

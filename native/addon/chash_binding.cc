@@ -36,6 +36,16 @@ HashFunction read_hash_function(const Arg& arg) {
   return static_cast<HashFunction>(arg.choice({"xxh64", "siphash-1-3", "toeplitz"}));
 }
 
+FlowHasher read_hasher(const Arg& options) {
+  const HashFunction function = read_hash_function(options.get("hash"));
+  const uint64_t seed = options.get("seed").big();
+  const Arg key = options.get("hashKey");
+  if (key.missing()) return FlowHasher(function, seed);
+  if (function == HashFunction::kXxh64) key.range_error("xxh64 has no key");
+  if (function == HashFunction::kSipHash13) return FlowHasher::siphash(seed, key.bytes({16}).data);
+  return FlowHasher::toeplitz(seed, key.bytes({chash::kToeplitzKeyBytes}).data);
+}
+
 Napi::Value chash_build(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Arg options(info, 0, "chashBuild");
@@ -48,7 +58,7 @@ Napi::Value chash_build(const Napi::CallbackInfo& info) {
         {member.get("name").text(), member.get("weight").integer<uint32_t>(1, kMaxWeight)});
   }
   input.dead = names(options.get("dead"));
-  input.hasher = FlowHasher(read_hash_function(options.get("hash")), options.get("seed").big());
+  input.hasher = read_hasher(options);
   input.size = options.get("size").integer<uint32_t>(0, kMaxTableSize);
   input.slack = options.get("slack").integer<uint32_t>(0, 10'000);
   const Arg previous = options.get("previous");

@@ -3,11 +3,12 @@
  * about 100 µs to hand over. Tasks are pure: nothing is lost with a thread but its answer, and that is an error.
  */
 import { Piscina } from 'piscina';
-import type { ChashOptions, ChashTable } from './native.js';
+import type { ChashOptions, ChashTable, CountFlowsOptions, FlowCounts } from './native.js';
 
 /** Tasks by name: what control-worker.ts exports. */
 interface Tasks {
   chashBuild: (options: ChashOptions) => ChashTable;
+  countFlows: (options: CountFlowsOptions) => FlowCounts;
 }
 
 export interface ControlPoolOptions {
@@ -38,6 +39,11 @@ export class ControlPool {
   /** Builds a consistent-hash table. Rejects with what is wrong with the options. */
   chashBuild(options: ChashOptions): Promise<ChashTable> {
     return this.#run('chashBuild', options);
+  }
+
+  /** Counts generated flows. Rejects with what is wrong with the options. */
+  countFlows(options: CountFlowsOptions): Promise<FlowCounts> {
+    return this.#run('countFlows', options);
   }
 
   /** Waits for tasks under way, then ends the threads. */

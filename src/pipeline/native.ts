@@ -445,20 +445,76 @@ export interface ChashMember {
   weight: number;
 }
 
-export interface ChashOptions {
+export interface ChashOptions extends HasherOptions {
   /** in any order */
   members: ChashMember[];
   /** names of members */
   dead: string[];
-  /** 'xxh64' when left out */
-  hash?: HashFunction;
-  seed: bigint;
   /** slots; 0: the next power of two ≥ 256 × members, at most 65,536 */
   size: number;
   /** how far a member may stand above its exact share at home, in 1/10,000 (100 is 1 %) */
   slack: number;
   /** sticky mode: names of the members of the table before, in the order that its numbers mean, and its home */
   previous?: { members: string[]; home: Uint16Array };
+}
+
+/** A hash function with its seed, and a key of its own for siphash-1-3 (16 bytes) and toeplitz (40). */
+export interface HasherOptions {
+  /** 'xxh64' when left out */
+  hash?: HashFunction;
+  seed: bigint;
+  hashKey?: Bytes;
+}
+
+/** What flows are counted by: the key that a group hashes, and the sizes of all tables to compare (at most 8). */
+export interface CountOptions extends HasherOptions {
+  key: HashKey;
+  sizes: readonly number[];
+}
+
+export interface FlowSourceOptions {
+  kind: 'uniform' | 'zipf' | 'subnet';
+  /** at most 2^32 */
+  flows: number;
+  /** Zipf's, 0…4; 1 when left out */
+  exponent?: number;
+  /** subnet: where sources come from; the others: of which family */
+  prefix: PrefixBytes;
+  /** zeros when left out */
+  destination?: Bytes;
+  seed: bigint;
+}
+
+/** Flows number first … end − 1 of a source. */
+export interface CountFlowsOptions extends CountOptions {
+  source: FlowSourceOptions;
+  first: number;
+  end: number;
+}
+
+/** By cell: the sum of the slots that a hash has in tables of the sizes asked for. Whole numbers. */
+export interface FlowCounts {
+  flows: Float64Array;
+  bytes: Float64Array;
+}
+
+/** Bytes of a flow record; native/core/chash/flow_count.h has the fields. */
+export const flowRecordBytes = 48;
+
+/** Counts flows that are given as records, each once however many records it has. */
+export interface NativeFlowTally {
+  /** Whole records. False, and nothing more is counted, once there are more flows than mostFlows. */
+  add(records: Bytes): boolean;
+  /** heaviest: of the keys that no table can divide; null: no record had bytes */
+  result(): FlowCounts & { heaviest: { source: Bytes; destination: Bytes; bytes: number } | null };
+}
+
+/** A table to pick from in bulk: one call, any number of keys. */
+export interface NativePickTable {
+  /** IPv4 addresses as numbers (0x0a000001 is 10.0.0.1), hashed as in the packet. Returns `members`, filled. */
+  pickAddresses(addresses: Uint32Array, members: Uint16Array): Uint16Array;
+  /** Keys of keyBytes each, one behind the other, as flowKey() of src/lb makes them. Returns `members`, filled. */
+  pickKeys(keys: Bytes, keyBytes: number, members: Uint16Array): Uint16Array;
 }
 
 /** Members are numbered as they were given; the digest does not depend on that. */
@@ -493,6 +549,9 @@ export interface NativeAddon {
   gcmSeal(key: Bytes, nonce: Bytes, aad: Bytes, plaintext: Bytes): Bytes;
   gcmOpen(key: Bytes, nonce: Bytes, aad: Bytes, ciphertextAndTag: Bytes): Bytes | null;
   chashBuild(options: ChashOptions): ChashTable;
+  countFlows(options: CountFlowsOptions): FlowCounts;
+  readonly FlowTally: new (options: CountOptions & { mostFlows: number }) => NativeFlowTally;
+  readonly PickTable: new (options: HasherOptions & { slots: Uint16Array }) => NativePickTable;
 }
 
 const require = createRequire(import.meta.url);
