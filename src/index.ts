@@ -25,5 +25,13 @@ export {
   type HashKey,
   slotOf,
 } from './lb/keys.js';
+export {
+  LoadBalancer,
+  type LoadBalancerEvents,
+  type LoadBalancerOptions,
+  type MemberState,
+  type TableChange,
+  type TextFlow,
+} from './lb/load-balancer.js';
 export { type Movement, movement, type SlotTable } from './lb/movement.js';
 export { type ChashMember, native } from './pipeline/native.js';

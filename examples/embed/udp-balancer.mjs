@@ -7,9 +7,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { buildTable, FlowHasher, slotOf } from 'penstock';
-
-const hasher = new FlowHasher('xxh64', 7);
+import { LoadBalancer } from 'penstock';
 
 async function socket(handler) {
   const made = createSocket('udp4');
@@ -26,13 +24,17 @@ for (const name of names) {
   members.set(name, await socket((_, from, self) => self.send(name, from.port, from.address)));
 }
 
-let table = buildTable({ members: names.map((name) => ({ name })), hasher });
+const lb = new LoadBalancer({ members: names.map((name) => ({ name })), key: '5-tuple', seed: 7 });
 
 /** The member for a client, by address and port: here every client is on 127.0.0.1. */
-function pick({ address, port }) {
-  const key = Uint8Array.from([...address.split('.').map(Number), port >> 8, port & 0xff]);
-  return table.members[table.slots[slotOf(hasher.hash(key), table.slots.length)]].name;
-}
+const pick = ({ address, port }) =>
+  lb.pick({
+    source: address,
+    destination: '127.0.0.1',
+    protocol: 17,
+    sourcePort: port,
+    destinationPort: balancer.address().port,
+  });
 
 // One socket towards the members for each client, so that answers find their way.
 const flows = new Map();
@@ -55,7 +57,7 @@ async function ask(client) {
 }
 
 const before = await Promise.all(clients.map(ask));
-table = buildTable({ members: names.map((name) => ({ name })), dead: ['beta'], hasher });
+lb.setDown('beta');
 const after = await Promise.all(clients.map(ask));
 const moved = before.filter((name, i) => name !== after[i]);
 console.log(

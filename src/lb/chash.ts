@@ -102,7 +102,8 @@ function slotsOf(
   );
 }
 
-function sortedMembers(members: Iterable<TableMember>): ConfiguredMember[] {
+/** By name, as tables number them. */
+export function sortedMembers(members: Iterable<TableMember>): ConfiguredMember[] {
   const encoder = new TextEncoder();
   return [...members]
     .map(({ name, weight }) => ({ bytes: encoder.encode(name), member: { name, weight: weight ?? 1 } }))
