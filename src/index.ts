@@ -1,13 +1,14 @@
 /**
- * What a program that embeds penstock may use. Nothing here reads a clock, a file or the environment but
- * native(), which loads the addon.
+ * What a program that embeds penstock may use.
  */
-export type { Config } from './config/config.js';
-export { checkConfig, loadConfig } from './config/load.js';
+export type { Surroundings } from './config/compile/context.js';
+export type * from './config/config.js';
+export { type Checked, checkConfig, loadConfig } from './config/load.js';
 export { ConfigError, type Problem } from './config/problem.js';
 export {
   buildTable,
   type ChashTable,
+  type ConfiguredMember,
   defaultTableSize,
   maxTableMembers,
   maxTableSize,
@@ -23,6 +24,7 @@ export {
   type Hash64,
   type HashFunction,
   type HashKey,
+  type Seed,
   slotOf,
 } from './lb/keys.js';
 export {
@@ -34,4 +36,6 @@ export {
   type TextFlow,
 } from './lb/load-balancer.js';
 export { type Movement, movement, type SlotTable } from './lb/movement.js';
-export { type ChashMember, native } from './pipeline/native.js';
+export type { Address, Family } from './model/address.js';
+export type { Prefix } from './model/prefix.js';
+export type { Secret } from './model/secret.js';
