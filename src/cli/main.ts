@@ -35,6 +35,11 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./show.js')).showCommand(),
   },
   {
+    name: 'plan',
+    summary: 'say before a change which flows will move',
+    load: async () => (await import('./plan.js')).planCommand(),
+  },
+  {
     name: 'demo',
     summary: 'run the main job on memory ports: tunnels, router, gateways, a failure',
     load: async () => (await import('./demo.js')).demoCommand(),

@@ -9,7 +9,10 @@ export interface SlotTable {
 }
 
 export interface Movement {
-  /** What the other numbers are counted in: slots, or 2^32 hash values when the tables differ in size. */
+  /**
+   * All that was counted: slots (of the larger table, when one's size divides the other's), else 2^32 hash values; or what
+   * the overlaps that were given come to.
+   */
   readonly total: number;
   readonly moved: number;
   /**
@@ -32,14 +35,22 @@ export interface Movement {
   }[];
 }
 
-export function movement(before: SlotTable, after: SlotTable): Movement {
+/** Tells of pairs of slots that share something, and how much: hash values, flows, bytes. */
+export type Overlaps = (visit: (oldSlot: number, newSlot: number, count: number) => void) => void;
+
+/** Counted over all hash values alike, or over what `overlaps` says. */
+export function movement(
+  before: SlotTable,
+  after: SlotTable,
+  overlaps: Overlaps = allHashes(before.slots.length, after.slots.length),
+): Movement {
   const names = [...new Set([...before.members, ...after.members].map((member) => member.name))].sort();
   const nobody = names.length;
   const width = nobody + 1;
   const counts = new Float64Array(width * width);
   const beforeIndex = indexOf(before, names);
   const afterIndex = indexOf(after, names);
-  const total = overlaps(before.slots.length, after.slots.length, (oldSlot, newSlot, count) => {
+  overlaps((oldSlot, newSlot, count) => {
     const from = beforeIndex[before.slots[oldSlot]!] ?? nobody;
     const to = afterIndex[after.slots[newSlot]!] ?? nobody;
     counts[from * width + to]! += count;
@@ -47,9 +58,11 @@ export function movement(before: SlotTable, after: SlotTable): Movement {
   const name = (index: number) => names[index] ?? null;
   const moves: { from: string | null; to: string | null; count: number }[] = [];
   const held = { before: new Array<number>(width).fill(0), after: new Array<number>(width).fill(0) };
+  let total = 0;
   counts.forEach((count, at) => {
     const from = Math.floor(at / width);
     const to = at % width;
+    total += count;
     held.before[from]! += count;
     held.after[to]! += count;
     if (count > 0 && from !== to) moves.push({ from: name(from), to: name(to), count });
@@ -70,29 +83,31 @@ function indexOf(table: SlotTable, names: readonly string[]): number[] {
   return table.members.map(({ name }) => places.get(name)!);
 }
 
-/** Calls back for each pair of slots that share hashes; returns how many there are in all. */
-function overlaps(
-  before: number,
-  after: number,
-  visit: (oldSlot: number, newSlot: number, count: number) => void,
-): number {
-  if (before === after) {
-    for (let slot = 0; slot < before; slot++) visit(slot, slot, 1);
-    return before;
+/** Where slot `slot` of a table of this size ends: the first upper half of a hash that is in the next one. */
+export const slotEnd = (slot: number, size: number) => Math.ceil(((slot + 1) * hashes) / size);
+const hashes = 4294967296;
+
+/** Of tables where one's size divides the other's, slots of the larger; else upper halves of hashes. */
+function allHashes(before: number, after: number): Overlaps {
+  const larger = Math.max(before, after);
+  if (larger % before === 0 && larger % after === 0) {
+    return (visit) => {
+      for (let slot = 0; slot < larger; slot++) {
+        visit(Math.floor((slot * before) / larger), Math.floor((slot * after) / larger), 1);
+      }
+    };
   }
-  const hashes = 4294967296;
-  // slot s of n begins at the first upper half h with h · n ≥ s · 2^32
-  const end = (slot: number, size: number) => Math.ceil(((slot + 1) * hashes) / size);
-  for (let at = 0, oldSlot = 0, newSlot = 0; at < hashes; ) {
-    const oldEnd = end(oldSlot, before);
-    const newEnd = end(newSlot, after);
-    const next = Math.min(oldEnd, newEnd);
-    visit(oldSlot, newSlot, next - at);
-    if (next === oldEnd) oldSlot++;
-    if (next === newEnd) newSlot++;
-    at = next;
-  }
-  return hashes;
+  return (visit) => {
+    for (let at = 0, oldSlot = 0, newSlot = 0; at < hashes; ) {
+      const oldEnd = slotEnd(oldSlot, before);
+      const newEnd = slotEnd(newSlot, after);
+      const next = Math.min(oldEnd, newEnd);
+      visit(oldSlot, newSlot, next - at);
+      if (next === oldEnd) oldSlot++;
+      if (next === newEnd) newSlot++;
+      at = next;
+    }
+  };
 }
 
 /** Each name's part of the total by weight among the living; undefined: cannot hold any. The last entry is nobody's. */
