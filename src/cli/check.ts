@@ -52,6 +52,13 @@ export function checkFile(file: string): Checked {
   return { config: null, problems: [problem] };
 }
 
+/** The configuration in a file. Throws Exit with every problem. */
+export function loadFile(file: string): Config {
+  const { config, problems } = checkFile(file);
+  if (config !== null) return config;
+  throw new Exit('badConfiguration', problems.map(problemText).join('\npenstock: '));
+}
+
 /** The files and environment of this process. */
 export const surroundings: Surroundings = {
   readFile: (path) => readFileSync(path, 'utf8'),

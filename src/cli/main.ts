@@ -40,6 +40,11 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./plan.js')).planCommand(),
   },
   {
+    name: 'explain',
+    summary: 'say where a flow goes, and why',
+    load: async () => (await import('./explain.js')).explainCommand(),
+  },
+  {
     name: 'demo',
     summary: 'run the main job on memory ports: tunnels, router, gateways, a failure',
     load: async () => (await import('./demo.js')).demoCommand(),

@@ -8,7 +8,7 @@ import type { FlowSpec } from '../lb/plan/flow-spec.js';
 import type { PlannedGroup } from '../lb/plan/groups.js';
 import { type FlowRecord, RecordBatch } from '../lb/plan/records.js';
 import { Address } from '../model/address.js';
-import type { ControlPool } from '../pipeline/control-pool.js';
+import { ControlPool } from '../pipeline/control-pool.js';
 import {
   type CountFlowsOptions,
   type CountOptions,
@@ -57,6 +57,7 @@ export interface FlowsRead {
 
 /** Flows a task counts: some 0.2 s. */
 const flowsPerTask = 1 << 24;
+const flowsOfOneThread = 1 << 21;
 /** Told apart in a file, 24 bytes each while the table of them grows. */
 const mostFlowsInFile = 1 << 24;
 
@@ -71,16 +72,25 @@ const countOptions = ({ group, cells }: CountWanted): CountOptions => ({
 export async function countFlows(
   spec: FlowSpec,
   wanted: readonly CountWanted[],
-  pool: ControlPool,
-  progress: Progress,
-  seed: bigint,
+  { progress, seed, signal }: { progress: Progress; seed: bigint; signal: AbortSignal },
 ): Promise<FlowsRead> {
-  if (spec.kind === 'file') return countFile(spec.path, wanted, progress);
+  if (spec.kind === 'file') return countFile(spec.path, wanted, progress, signal);
   const counted: CountedFlows[] = [];
-  for (const [i, each] of wanted.entries()) {
-    counted.push(
-      await countGenerated(spec, each, pool, seed, (done) => progress.at(i + done, wanted.length)),
-    );
+  // threads cost more than they bring where there is little to do
+  const threads = spec.flows > flowsOfOneThread ? availableParallelism() : 0;
+  const pool = threads > 0 ? new ControlPool({ threads }) : null;
+  try {
+    for (const [i, each] of wanted.entries()) {
+      const count = async (options: CountFlowsOptions) =>
+        pool === null ? native().countFlows(options) : pool.countFlows(options);
+      const done = (part: number) => {
+        if (signal.aborted) throw new Exit('interrupted');
+        progress.at(i + part, wanted.length);
+      };
+      counted.push(await countGenerated(spec, each, { count, threads: Math.max(1, threads), seed, done }));
+    }
+  } finally {
+    await pool?.close();
   }
   const name = generatedName(spec);
   return { name, records: spec.flows, rubbish: 0, firstRubbish: [], otherPackets: 0, fault: null, counted };
@@ -93,12 +103,18 @@ function generatedName(spec: Generated): string {
   return spec.kind === 'zipf' ? `zipf(${spec.exponent})` : 'uniform';
 }
 
+interface Counting {
+  readonly count: (options: CountFlowsOptions) => Promise<FlowCounts>;
+  readonly threads: number;
+  readonly seed: bigint;
+  /** told after each part; what it throws ends the counting */
+  readonly done: (part: number) => void;
+}
+
 async function countGenerated(
   spec: Generated,
   wanted: CountWanted,
-  pool: ControlPool,
-  seed: bigint,
-  done: (part: number) => void,
+  { count, threads, seed, done }: Counting,
 ): Promise<CountedFlows> {
   const served = wanted.group.virtualServices[0]?.address;
   const family = spec.kind === 'subnet' ? spec.prefix.family : (served?.family ?? 'inet');
@@ -117,7 +133,6 @@ async function countGenerated(
     },
   };
   const counts = emptyCounts(wanted.cells);
-  const threads = availableParallelism();
   // enough tasks for every thread, and no more flows in one than a moment takes
   const perTask = Math.max(1, Math.min(flowsPerTask, Math.ceil(spec.flows / threads)));
   let next = 0;
@@ -127,7 +142,7 @@ async function countGenerated(
       const first = next;
       const end = Math.min(spec.flows, first + perTask);
       next = end;
-      addCounts(counts, await pool.countFlows({ ...options, first, end }));
+      addCounts(counts, await count({ ...options, first, end }));
       finished += end - first;
       done(finished / spec.flows);
     }
@@ -135,7 +150,7 @@ async function countGenerated(
   // whole numbers are summed, so the order in which tasks end does not show
   await Promise.all(Array.from({ length: threads }, work));
   // Zipf's first flow is its largest
-  const first = spec.kind === 'zipf' ? await pool.countFlows({ ...options, first: 0, end: 1 }) : null;
+  const first = spec.kind === 'zipf' ? await count({ ...options, first: 0, end: 1 }) : null;
   const heaviest = first && { name: 'one flow', bytes: first.bytes.reduce((sum, bytes) => sum + bytes, 0) };
   return { counts, elsewhere: 0, heaviest };
 }
@@ -144,6 +159,7 @@ async function countFile(
   path: string,
   wanted: readonly CountWanted[],
   progress: Progress,
+  signal: AbortSignal,
 ): Promise<FlowsRead> {
   const tallies = wanted.map((each) => new GroupTally(each, path));
   const reader = new FlowFile((record) => {
@@ -153,6 +169,7 @@ async function countFile(
   let read = 0;
   try {
     for await (const chunk of open(path)) {
+      if (signal.aborted) throw new Exit('interrupted');
       reader.push(chunk);
       read += chunk.length;
       if (size > 0) progress.at(read, size);

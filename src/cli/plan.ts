@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import type { Config } from '../config/config.js';
-import { problemText, suggestion } from '../config/problem.js';
+import { suggestion } from '../config/problem.js';
 import { maxTableSize } from '../lb/chash.js';
 import { type ModelName, models } from '../lb/models/index.js';
 import { casesOf } from '../lb/plan/cases.js';
@@ -11,8 +9,8 @@ import { type EventKind, eventKinds, PlanError, type PlanEvent, parseEvent } fro
 import { type FlowSpec, parseFlowSpec } from '../lb/plan/flow-spec.js';
 import { type PlannedGroup, plannedGroups } from '../lb/plan/groups.js';
 import { cellsOf, dealTables, type GroupPlan, makePlan, type Stage } from '../lb/plan/plan.js';
-import { ControlPool } from '../pipeline/control-pool.js';
-import { checkFile } from './check.js';
+import { native } from '../pipeline/native.js';
+import { loadFile } from './check.js';
 import { Exit } from './exit-codes.js';
 import { createOutput, type Output } from './output.js';
 import { countFlows, type FlowsRead } from './plan-flows.js';
@@ -106,15 +104,16 @@ async function plan(
     seed: BigInt(wholeOf('--seed', flags.seed ?? '1', 0, Number.MAX_SAFE_INTEGER)),
     override: overrideOf(flags),
   }));
-  const configs = [before, ...(after === null ? [] : [after])].map((file) => configOf(file));
+  const configs = [before, ...(after === null ? [] : [after])].map((file) => loadFile(file));
   const [old, young] = configs.map((config) => plannedGroups(config).map(asked.override));
   const { cases, left } = orUsage(() => casesOf(old!, young ?? null, events, flags.group ?? []));
   for (const name of left) output.message(`group ${name} is not in the new configuration: it is not planned`);
-  const pool = new ControlPool({ threads: availableParallelism() });
   const progress = createProgress('flows');
-  const interrupted = onInterrupt();
+  const interrupt = new AbortController();
+  const onSignal = () => interrupt.abort();
+  process.once('SIGINT', onSignal);
   try {
-    const { flows, plans } = await Promise.race([work(cases, asked, pool, progress), interrupted.promise]);
+    const { flows, plans } = await work(cases, asked, progress, interrupt.signal);
     const planned: Planned = {
       before,
       after,
@@ -137,42 +136,25 @@ async function plan(
     }
   } finally {
     progress.end();
-    interrupted.forget();
-    await pool.close();
+    process.off('SIGINT', onSignal);
   }
 }
 
 async function work(
   cases: readonly (readonly Stage[])[],
   { compared, spec, seed }: { compared: readonly ModelName[]; spec: FlowSpec | null; seed: bigint },
-  pool: ControlPool,
   progress: Progress,
+  signal: AbortSignal,
 ): Promise<{ flows: FlowsRead | null; plans: GroupPlan[] }> {
   const wanted = cases.map((stages) => ({ group: stages[0]!.group, cells: cellsOf(stages, compared) }));
-  const flows = spec === null ? null : await countFlows(spec, wanted, pool, progress, seed);
+  const flows = spec === null ? null : await countFlows(spec, wanted, { progress, seed, signal });
   const plans: GroupPlan[] = [];
   for (const [i, stages] of cases.entries()) {
-    const tables = await dealTables(stages, (options) => pool.chashBuild(options));
+    const tables = await dealTables(stages, async (options) => native().chashBuild(options));
     const counts = flows?.counted[i]?.counts ?? null;
     plans.push(makePlan(stages, tables, wanted[i]!.cells, counts, compared));
   }
   return { flows, plans };
-}
-
-/** SIGINT ends the work; what is under way in the threads ends by itself. */
-function onInterrupt(): { promise: Promise<never>; forget: () => void } {
-  let onSignal: () => void = () => {};
-  const promise = new Promise<never>((_, reject) => {
-    onSignal = () => reject(new Exit('interrupted'));
-    process.once('SIGINT', onSignal);
-  });
-  return { promise, forget: () => void process.off('SIGINT', onSignal) };
-}
-
-function configOf(file: string): Config {
-  const { config, problems } = checkFile(file);
-  if (config !== null) return config;
-  throw new Exit('badConfiguration', problems.map(problemText).join('\npenstock: '));
 }
 
 function modelOf(name: string): ModelName {

@@ -22,6 +22,7 @@ import { openPorts } from './ports.js';
 import { ProofWatch } from './proof-watch.js';
 import { SequenceStore } from './sequences.js';
 import { type ControlHandler, ControlServer } from './server.js';
+import { explain } from './show/explain.js';
 import type { NodeView } from './show/node-view.js';
 import { show } from './show/show.js';
 import { defaultSocket } from './socket.js';
@@ -315,6 +316,7 @@ export class Daemon {
     return {
       hostName: config.system.hostName,
       show: (what, params) => show(this.#view(), what, params),
+      explain: (flow, interfaceName) => explain(this.#view(), flow, interfaceName),
       exporterOpened: (exporter, addresses) => {
         this.#options.log(`${exporter} exports routes`);
         this.#post({ kind: 'exporter-opened', exporter, addresses });

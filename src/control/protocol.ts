@@ -30,6 +30,7 @@ const prefix = z.string().transform((text, context): Prefix => {
   context.addIssue({ code: 'custom', message: `${text.slice(0, 60)} is not a prefix` });
   return z.NEVER;
 });
+const port = z.int().min(0).max(0xffff);
 const routingInstance = z.string().min(1).max(63);
 const prefixOfInstance = z.strictObject({ routingInstance, prefix });
 const announcement = z.strictObject({ routingInstance, prefix, nextHop: address });
@@ -45,6 +46,14 @@ export type Request = z.infer<typeof request>;
 export const parameters = {
   hello: z.strictObject({}),
   show: z.looseObject({ what: z.string().max(60) }),
+  explain: z.strictObject({
+    source: address,
+    destination: address,
+    protocol: z.int().min(0).max(255),
+    ports: z.strictObject({ source: port, destination: port }).nullable(),
+    spi: z.int().min(0).max(0xffff_ffff).nullable(),
+    interface: z.string().max(63).nullable(),
+  }),
   'ari.open': z.strictObject({ hostName: z.string().min(1).max(63), addresses: z.array(address).max(4096) }),
   'ari.announce': z.strictObject({ routes: z.array(announcement).max(100_000) }),
   'ari.withdraw': z.strictObject({ routes: z.array(prefixOfInstance).max(100_000) }),

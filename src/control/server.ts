@@ -1,5 +1,6 @@
 /** The control socket's server: requests are answered in order, each connection by itself. */
 import { createServer, type Server, type Socket } from 'node:net';
+import type { GivenFlow } from '../lb/explain.js';
 import type { Address } from '../model/address.js';
 import type { PrefixOfInstance } from '../node/event.js';
 import type { Announcement } from '../routing/ari.js';
@@ -20,6 +21,8 @@ import { takeSocket } from './socket.js';
 export interface ControlHandler {
   readonly hostName: string;
   show(what: string, params: Readonly<Record<string, unknown>>): object;
+  /** where the node sends a flow; interfaceName null: that it comes in by is to be found */
+  explain(flow: GivenFlow, interfaceName: string | null): object;
   exporterOpened(exporter: string, addresses: readonly Address[]): void;
   exporterClosed(exporter: string): void;
   routesAnnounced(exporter: string, routes: readonly Announcement[]): void;
@@ -118,6 +121,10 @@ export class ControlServer {
       case 'show': {
         const { what, ...rest } = read('show', params);
         return this.#handler.show(what, rest);
+      }
+      case 'explain': {
+        const { interface: name, ...flow } = read('explain', params);
+        return this.#handler.explain(flow, name);
       }
       case 'ari.open': {
         const { hostName, addresses } = read('ari.open', params);

@@ -18,7 +18,8 @@ export interface GivenFlow {
   readonly spi: number | null;
 }
 
-const wanted = 'write source,destination,protocol,source port,destination port, e.g. 10.20.0.17,10.0.0.1,udp,500,500';
+const wanted =
+  'write source,destination,protocol,source port,destination port, e.g. 10.20.0.17,10.0.0.1,udp,500,500';
 const withSpi: readonly number[] = [50, 51];
 
 /** `src,dst,proto[,sport,dport]`, `src,dst,icmp[,type,code]`, `src,dst,esp[,spi]`. Throws PlanError. */

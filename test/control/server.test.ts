@@ -20,6 +20,7 @@ const handler: ControlHandler = {
     if (what === 'nothing') throw new Error('nothing to show called nothing');
     return { what, ...params, big: 2n ** 60n, small: 7n };
   },
+  explain: () => ({}),
   exporterOpened: (exporter, addresses) => void told.push(`opened ${exporter} ${addresses.join(' ')}`),
   exporterClosed: (exporter) => void told.push(`closed ${exporter}`),
   routesAnnounced: (exporter, routes) => {
