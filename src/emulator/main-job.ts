@@ -35,7 +35,7 @@ import {
 const linkDelayMs = 10;
 /** frames a direction and worker; more than the credit, so that no wire is ever full */
 const wireCapacity = 1024;
-const creditPerWorker = 128;
+const creditPerWorker = 256;
 const victim = 2;
 const router = 'tlb1';
 const stationsNode = 'enb';
