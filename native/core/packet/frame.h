@@ -73,6 +73,7 @@ enum FrameFlag : uint8_t {
   kTagged = 8,      // carries (or, going out, wants) the interface's VLAN tag
   kHopTaken = 32,   // its TTL was decremented here
   kDecrypted = 16,  // came out of a tunnel
+  kIcmpError = 64,  // an ICMP error: about another packet, which it quotes
 };
 
 class FramePool {

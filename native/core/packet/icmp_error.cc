@@ -133,7 +133,7 @@ bool write(Frame& out, uint8_t* to, const Frame& offender, const uint8_t* packet
   out.l4 = static_cast<uint16_t>(offender.l3 + (v4 ? ipv4::kHeaderBytes : ipv6::kHeaderBytes));
   out.version = offender.version;
   out.protocol = v4 ? protocol::kIcmp : protocol::kIcmpv6;
-  out.flags = static_cast<uint8_t>((offender.flags & kTagged) | kDontFragment);
+  out.flags = static_cast<uint8_t>((offender.flags & kTagged) | kDontFragment | kIcmpError);
   out.source_port = 0;
   out.destination_port = 0;
   return true;

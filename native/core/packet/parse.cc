@@ -85,6 +85,8 @@ DropReason parse_transport(Frame& frame, const uint8_t* packet, uint32_t l4, uin
       if (!icmp::is_whole(available)) return DropReason::bad_l4;
       if (next == protocol::kIcmp ? icmp::is_echo(at[0]) : icmpv6::is_echo(at[0])) {
         source = destination = icmp::identifier(at);
+      } else if (next == protocol::kIcmp ? icmp::is_error(at[0]) : icmpv6::is_error(at[0])) {
+        frame.flags |= kIcmpError;
       }
       break;
     default:
