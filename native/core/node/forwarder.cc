@@ -20,6 +20,7 @@
 //   To the node itself: ARP, neighbour discovery, echo, IKE                                  local.cc
 #include "forwarder.h"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -38,6 +39,13 @@ Forwarder::Shard::Shard(Forwarder& forwarder, uint32_t number)
       statistics(forwarder.options_.statistics),
       audit(forwarder.witnesses_, number) {
   pending.reserve(kMostPending);
+  identification = static_cast<uint16_t>(number);
+  if (forwarder.options_.flow_limit > 0) {
+    SessionTable::Options limits = forwarder.options_.sessions;
+    limits.limit = forwarder.options_.flow_limit;
+    limits.initial_ipv4 = limits.initial_ipv6 = 0;
+    flow_memory.emplace(limits);
+  }
 }
 
 Forwarder::Forwarder(std::string name, uint32_t workers, ForwarderOptions options)
@@ -48,6 +56,7 @@ Forwarder::Forwarder(std::string name, uint32_t workers, ForwarderOptions option
       shards_(workers),
       inbound_(options.sa_limit),
       outbound_(options.sa_limit),
+      path_mtus_(options.statistics),
       witnesses_(options.audited_keys) {
   auto tables = std::make_unique<Tables>();
   tables->interfaces = std::make_shared<InterfaceTable>();
@@ -58,6 +67,7 @@ Forwarder::Forwarder(std::string name, uint32_t workers, ForwarderOptions option
   tables->policies = std::make_shared<PolicyTable>();
   tables->audits = std::make_shared<SpiTable>(SpiTable::build({}));
   tables->flow = std::make_shared<FlowOptions>();
+  tables->services = std::make_shared<ServiceIndex>();
   current_.store(tables.release());
 }
 
@@ -90,6 +100,7 @@ bool Forwarder::poll(uint32_t worker, uint64_t now) {
   shard.retry_pending();
   if (worker == 0) shard.tick_neighbours();
   shard.expire();
+  shard.expire_flows();
   shard.flush_all();
   return moved;
 }
@@ -111,6 +122,13 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
       case Stage::kSeal:
         shard.queue_seal(frames[i]);
         break;
+      case Stage::kService:
+        shard.send_on(frames[i], shard.next_hop(frames[i], shard.destination(frames[i])));
+        break;
+      case Stage::kReturn:
+        shard.returning.push(frames[i]);
+        if (shard.returning.full()) shard.return_stage();
+        break;
     }
   }
   shard.flush_all();
@@ -120,6 +138,7 @@ uint64_t Forwarder::next_deadline(uint32_t worker) const {
   if (!running()) return 0;
   const Shard& shard = *shards_[worker];
   uint64_t earliest = shard.sessions.next_deadline();
+  if (shard.flow_memory) earliest = std::min(earliest, shard.flow_memory->next_deadline());
   if (worker == 0) earliest = std::min(earliest, shard.next_tick);
   if (!shard.pending.empty()) earliest = std::min(earliest, shard.pending.front().since + Shard::kPendingNs);
   return earliest;
@@ -139,6 +158,8 @@ void Forwarder::publish(Tables parts) {
   check(*next);
   if (parts.spis) next->spis = with_anchors(*parts.spis);
   if (parts.routes) next->routes = with_anchors(*parts.routes);
+  if (services_differ(*next)) next->routes = with_services(*next);
+  if (parts.groups || parts.interfaces) next->services = index_services(*next);
   std::unique_ptr<const Tables> old(current_.exchange(next.release()));
   retired_.push_back({std::move(old), plane_->next_version()});
   if (owners_change) tell_owners();
@@ -185,6 +206,55 @@ std::shared_ptr<const Routes> Forwarder::with_anchors(const Routes& routes) cons
   return copy;
 }
 
+// Whether a next hop says kGroup of a group with a service, or the other way round.
+bool Forwarder::services_differ(const Tables& tables) {
+  for (const NextHop& next : tables.routes->next_hops) {
+    if (next.kind != NextHop::Kind::kGroup && next.kind != NextHop::Kind::kService) continue;
+    const bool has_service = tables.groups->groups[next.index].service != nullptr;
+    if (has_service != (next.kind == NextHop::Kind::kService)) return true;
+  }
+  return false;
+}
+
+// So that a packet to a group without a service asks nothing of it.
+std::shared_ptr<const Routes> Forwarder::with_services(const Tables& tables) {
+  auto copy = std::make_shared<Routes>(*tables.routes);
+  for (NextHop& next : copy->next_hops) {
+    if (next.kind != NextHop::Kind::kGroup && next.kind != NextHop::Kind::kService) continue;
+    next.kind = tables.groups->groups[next.index].service != nullptr ? NextHop::Kind::kService
+                                                                     : NextHop::Kind::kGroup;
+  }
+  return copy;
+}
+
+std::shared_ptr<const ServiceIndex> Forwarder::index_services(const Tables& tables) const {
+  auto index = std::make_shared<ServiceIndex>();
+  std::vector<ReturnTable::Entry> entries;
+  for (const GroupTable::Group& group : tables.groups->groups) {
+    if (group.service == nullptr) continue;
+    const VirtualService& service = *group.service;
+    for (size_t m = 0; m < group.members.size(); ++m) {
+      const VirtualService::Member& member = service.members[m];
+      if (member.mode == ForwardingMode::kEncapsulate) {
+        index->ends.emplace_back(member.tunnel.destination, group.members[m].statistic);
+      }
+      if (member.mode != ForwardingMode::kTranslate) continue;
+      const uint16_t interface = neighbours_.interface(group.members[m].neighbour);
+      const uint16_t instance = tables.interfaces->interfaces[interface].routing_instance;
+      entries.push_back({member.address, instance, 0, 0, service.ports.empty(), service.remembers, false,
+                         service.address, 0});
+      for (const VirtualService::Ports& ports : service.ports) {
+        entries.push_back({member.address, instance, ports.real, ports.protocol, false, service.remembers,
+                           false, service.address, ports.offered});
+      }
+    }
+  }
+  index->returns = ReturnTable::build(entries);
+  std::sort(index->ends.begin(), index->ends.end(),
+            [](const auto& a, const auto& b) { return before(a.first, b.first); });
+  return index;
+}
+
 // Every index in the tables names something, so that no stage has to ask.
 void Forwarder::check(const Tables& tables) const {
   const auto require = [](bool holds, const char* what) {
@@ -210,6 +280,7 @@ void Forwarder::check(const Tables& tables) const {
         require(outbound_.live(next.index), "a route names an outbound SA that does not exist");
         break;
       case NextHop::Kind::kGroup:
+      case NextHop::Kind::kService:
         require(next.index < tables.groups->groups.size(), "a route names a group that does not exist");
         break;
       default:
@@ -221,6 +292,8 @@ void Forwarder::check(const Tables& tables) const {
       require(member.neighbour < neighbours_.size(),
               "a group's member names a neighbour that does not exist");
     }
+    require(group.service == nullptr || group.service->members.size() == group.members.size(),
+            "a group's service has other members than the group");
   }
   for (const auto& entry : tables.spis->entries) {
     require(entry.spi == 0 || inbound_.live(entry.sa), "an SPI names an inbound SA that does not exist");
@@ -304,6 +377,10 @@ NonceAudit Forwarder::nonce_audit() const {
 
 const SessionTable& Forwarder::sessions(uint32_t worker) const {
   return shards_[worker]->sessions;
+}
+
+const SessionTable* Forwarder::flows(uint32_t worker) const {
+  return shards_[worker]->flow_memory ? &*shards_[worker]->flow_memory : nullptr;
 }
 
 }  // namespace penstock

@@ -10,6 +10,7 @@
 #include "neighbour.h"
 #include "node.h"
 #include "nonce_audit.h"
+#include "path_mtu.h"
 #include "slab.h"
 #include "tables.h"
 
@@ -20,6 +21,7 @@ struct ForwarderOptions {
   uint32_t neighbour_limit = 4096;
   uint32_t sa_limit = 65536;    // per direction
   uint32_t statistics = 65536;  // packets-and-bytes pairs
+  uint32_t flow_limit = 0;      // flows that virtual services remember, of each worker; 0: none
   uint32_t audited_keys = 0;    // > 0: watch that no (key, IV) passes twice (emulator), for this many keys
 };
 
@@ -62,6 +64,8 @@ class Forwarder : public Node {
   NonceAudit nonce_audit() const;
   // Any thread, for show: a page of one worker's sessions; see SessionTable::read.
   const SessionTable& sessions(uint32_t worker) const;
+  // Likewise the flow memory; nullptr when the node has none.
+  const SessionTable* flows(uint32_t worker) const;
 
  private:
   struct Shard;
@@ -73,6 +77,9 @@ class Forwarder : public Node {
   void tell_owners();
   std::shared_ptr<const SpiTable> with_anchors(const SpiTable& spis) const;
   std::shared_ptr<const Routes> with_anchors(const Routes& routes) const;
+  std::shared_ptr<const ServiceIndex> index_services(const Tables& tables) const;
+  static bool services_differ(const Tables& tables);
+  static std::shared_ptr<const Routes> with_services(const Tables& tables);
   template <typename Sa, typename Options>
   uint32_t add_sa(Slab<Sa>& slab, const Options& options, std::string& error);
 
@@ -83,6 +90,7 @@ class Forwarder : public Node {
   std::vector<std::unique_ptr<Shard>> shards_;
   Slab<InboundSa> inbound_;
   Slab<OutboundSa> outbound_;
+  PathMtus path_mtus_;
   NonceWitnesses witnesses_;
   struct Retired {
     std::unique_ptr<const Tables> tables;

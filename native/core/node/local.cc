@@ -97,6 +97,7 @@ void Forwarder::Shard::local(FrameIndex index) {
       [[fallthrough]];
     }
     case protocol::kIcmp: {
+      if ((frame.flags & kIcmpError) != 0 && tunnel_error(index)) return;
       const DropReason reason = icmp_echo::answer(frame, data(index));
       if (reason != DropReason::kNone) return drop(index, reason);
       counters.add(Counter::answered);

@@ -95,7 +95,7 @@ void Forwarder::Shard::group_addressed(FrameIndex index) {
   drop(index, DropReason::unsupported);
 }
 
-// Filter-based forwarding: false when the packet was discarded.
+// Filter-based forwarding: false when the packet was discarded, or taken for the way back (returning.cc).
 inline bool Forwarder::Shard::filter_passes(FrameIndex index, Frame& frame, const Address& to,
                                             int16_t filter) {
   const Address from = source(index, frame);
@@ -106,6 +106,8 @@ inline bool Forwarder::Shard::filter_passes(FrameIndex index, Frame& frame, cons
       drop(index, DropReason::filter_discard);
       return false;
     }
+    if (term.action == FilterTable::Action::kReturn) [[unlikely]]
+      return !take_return(index);
     if (term.action == FilterTable::Action::kRoutingInstance) frame.routing_instance = term.routing_instance;
     return true;
   }

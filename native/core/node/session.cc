@@ -184,7 +184,7 @@ void Forwarder::Shard::egress(const NextHop& next, const Frame& frame, uint16_t&
     return;
   }
   if (next.kind == NextHop::Kind::kNeighbour) interface = node.neighbours_.interface(next.index);
-  if (next.kind == NextHop::Kind::kGroup) {
+  if (next.kind == NextHop::Kind::kGroup || next.kind == NextHop::Kind::kService) {
     const auto& members = tables->groups->groups[next.index].members;
     interface = members.empty() ? frame.interface : node.neighbours_.interface(members[0].neighbour);
   }

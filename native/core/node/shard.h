@@ -2,6 +2,7 @@
 // at the head of forwarder.cc; each stage file holds the methods of one part of it.
 #pragma once
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "../esp/esp_open.h"
@@ -9,8 +10,10 @@
 #include "../packet/icmp_error.h"
 #include "../packet/ipv4.h"
 #include "../packet/ipv6.h"
+#include "../packet/quoted.h"
 #include "../session/session_table.h"
 #include "forwarder.h"
+#include "fragment_memory.h"
 #include "nonce_audit.h"
 #include "plane.h"
 
@@ -37,6 +40,20 @@ struct Flow5 {
   uint16_t source_port;
   uint16_t destination_port;
   bool is_error;  // an ICMP error: the other fields are of the flow that it quotes, turned round
+};
+
+// What a virtual service's packet belongs to, seen from its client whichever way it goes. Of an ICMP error
+// it is the flow of the packet that it quotes.
+struct ServiceFlow {
+  Address client;
+  Address service;  // virtual, or (answers) real
+  uint8_t protocol;
+  bool has_ports;
+  bool is_error;
+  bool quotes;           // an ICMP error, and `quoted` says what it quotes
+  uint16_t client_port;  // or an ICMP echo's identifier, in both
+  uint16_t service_port;
+  Quoted quoted;
 };
 
 struct Forwarder::Shard {
@@ -104,6 +121,42 @@ struct Forwarder::Shard {
   void release(uint32_t neighbour, uint64_t mac);
   void retry_pending();
 
+  // service.cc
+  PENSTOCK_COLD void to_service(FrameIndex index, const GroupTable::Group& group);
+  PENSTOCK_COLD void service_stage();
+  ServiceFlow service_flow(FrameIndex index, bool answers) const;
+  uint32_t flow_owner(const Address& client) const;
+  bool complete_fragment(FrameIndex index, ServiceFlow& flow, bool answers);
+  static SessionKey flow_key(const ServiceFlow& flow, uint16_t routing_instance);
+  SessionKey answers_key(const SessionKey& key, const GroupTable::Group& group, uint16_t member) const;
+  void serve_remembered(FrameIndex index, const GroupTable::Group& group, const ServiceFlow& flow,
+                        uint64_t hash, const SessionKey& key, SessionRef ref);
+  void follow(SessionRef ref, bool is_tcp, uint8_t flags, uint32_t bytes);
+  DropReason learn_flow(const GroupTable::Group& group, const SessionKey& key, uint16_t member, bool is_tcp,
+                        uint8_t flags, uint32_t bytes);
+  void serve(FrameIndex index, const GroupTable::Group& group, const ServiceFlow& flow, uint16_t number);
+  void serve_encapsulated(FrameIndex index, const GroupTable::Member& member, const Encapsulation& tunnel,
+                          const ServiceFlow& flow);
+  void send_encapsulated(FrameIndex index, const GroupTable::Member& member, const Encapsulation& tunnel,
+                         uint64_t entropy);
+  void serve_translated(FrameIndex index, const GroupTable::Member& member, const VirtualService& service,
+                        uint16_t number, const ServiceFlow& flow);
+  uint32_t link_mtu(uint32_t neighbour) const;
+  bool tunnel_error(FrameIndex index);
+  void expire_flows();
+
+  // returning.cc
+  struct Offered {  // what a client knows a real service's port as
+    bool found = false;
+    Address address = {};
+    uint16_t port = 0;  // 0: as it is
+  };
+  PENSTOCK_COLD bool take_return(FrameIndex index);
+  PENSTOCK_COLD void return_stage();
+  Offered offered_by(FrameIndex index, const ServiceFlow& flow);
+  bool translate_back(FrameIndex index);
+  uint32_t egress_mtu(FrameIndex index) const;
+
   const NextHop& next_hop(FrameIndex index, const Address& destination) const;
   PENSTOCK_HOT const NextHop& leads_to(uint32_t route) const;  // RouteTable::kNone: nowhere, a next hop too
   const NextHop& by_source(const RouteTable::Search& search, const Address& from) const;
@@ -151,6 +204,9 @@ struct Forwarder::Shard {
   Batch picking;
   std::array<Pick, kBurst> picks;  // where in its group's table each frame of picking looks
   Batch sealing;
+  Batch serving;
+  std::array<const GroupTable::Group*, kBurst> service_groups;  // of each frame of serving
+  Batch returning;
   std::vector<Batch> sending;  // per port
 
   // Frames whose next hop is being resolved.
@@ -165,6 +221,14 @@ struct Forwarder::Shard {
   std::vector<Pending> pending;
 
   SessionTable sessions;
+  // The flow memory of virtual services: In wings are clients' flows, policy is the member's id; it is there
+  // when the node was given room for one.
+  std::optional<SessionTable> flow_memory;
+  static constexpr uint16_t kTranslatedAnswers = 2;  // zone of their keys
+  static constexpr uint32_t kPeerTimeoutSeconds = 1800;
+  static constexpr uint32_t kLeastPathMtuV4 = 576;  // RFC 791 §3.1: what every host takes
+  FragmentMemory fragments;
+  uint16_t identification = 0;                   // of outer headers, worker number modulo the workers
   static constexpr unsigned kExpireBudget = 64;  // timers a turn
   static constexpr uint32_t kDefaultPolicy = 0;  // policy id of what default-policy permits
   std::vector<Statistic> statistics;

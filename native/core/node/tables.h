@@ -10,6 +10,7 @@
 #include "../chash/table.h"
 #include "../packet/frame.h"
 #include "route_table.h"
+#include "virtual_service.h"
 
 namespace penstock {
 
@@ -44,7 +45,12 @@ struct InterfaceTable {
 
 // Filter-based forwarding: the first term that matches decides.
 struct FilterTable {
-  enum class Action : uint8_t { kAccept, kDiscard, kRoutingInstance };
+  enum class Action : uint8_t {
+    kAccept,
+    kDiscard,
+    kRoutingInstance,
+    kReturn,  // accepted; the answer of a translated service's real service is translated back
+  };
   struct Prefix {
     Address address;
     Address mask;
@@ -101,6 +107,7 @@ struct GroupTable {
     HashKey key;
     std::shared_ptr<const Table> table;  // a slot names the member at that place of `members`
     std::vector<Member> members;
+    std::shared_ptr<const VirtualService> service = nullptr;  // null: by the next hop's MAC alone
   };
   std::vector<Group> groups;
 };
@@ -115,6 +122,7 @@ struct NextHop {
     kNeighbour,  // neighbour `index`
     kTunnel,     // outbound SA `index`
     kGroup,      // group `index`
+    kService,    // likewise, of a group with a `service`: made of kGroup by Forwarder::publish
     kBySource,   // what the source address leads to in routing instance `index` (one level)
   };
   Kind kind;
@@ -183,6 +191,7 @@ struct Tables {
   std::shared_ptr<const PolicyTable> policies;
   std::shared_ptr<const SpiTable> audits;  // `sa` is the key's number; see nonce_audit.h
   std::shared_ptr<const FlowOptions> flow;
+  std::shared_ptr<const ServiceIndex> services;  // made by Forwarder::publish
 };
 
 }  // namespace penstock

@@ -51,6 +51,8 @@ void Forwarder::Shard::send_on(FrameIndex index, const NextHop& next) {
       return to_neighbour(index, next.index);
     case NextHop::Kind::kGroup:
       return to_group(index, tables->groups->groups[next.index]);
+    case NextHop::Kind::kService:
+      return to_service(index, tables->groups->groups[next.index]);
     case NextHop::Kind::kConnected: {
       const uint32_t neighbour =
           node.neighbours_.find_or_insert(static_cast<uint16_t>(next.index), destination(index));
@@ -130,6 +132,9 @@ uint64_t Forwarder::Shard::group_hash(FrameIndex index, const GroupTable::Group&
 }
 
 void Forwarder::Shard::to_group(FrameIndex index, const GroupTable::Group& group) {
+  // Their flow stands elsewhere than in their headers.
+  if (pool.frame(index).flags & (kFirstFragment | kLaterFragment | kIcmpError)) [[unlikely]]
+    return to_service(index, group);
   const uint32_t slot = group.table->slot(group_hash(index, group));
   __builtin_prefetch(group.table->slots() + slot);
   picks[picking.count] = {&group, slot};
@@ -222,11 +227,14 @@ void Forwarder::Shard::flush(uint16_t port) {
 
 // Stages feed one another, mostly in the order of the path; an ICMP error may start again.
 void Forwarder::Shard::flush_all() {
-  while (opening.count + session_in.count + picking.count + sealing.count > 0) {
+  while (opening.count + session_in.count + picking.count + sealing.count + serving.count + returning.count >
+         0) {
     if (opening.count > 0) open_stage();
     if (session_in.count > 0) session_stage();
     if (picking.count > 0) pick_stage();
     if (sealing.count > 0) seal_stage();
+    if (serving.count > 0) service_stage();
+    if (returning.count > 0) return_stage();
   }
   for (uint16_t port = 0; port < sending.size(); ++port) flush(port);
 }

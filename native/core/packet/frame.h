@@ -29,7 +29,7 @@ constexpr uint32_t kJumboChunks = 3;    // that a jumbo frame takes, one after t
 constexpr uint32_t kBurst = 64;
 
 // Where a frame goes on after a hand-over to the worker that owns it.
-enum class Stage : uint8_t { kParse, kSession, kSeal };
+enum class Stage : uint8_t { kParse, kSession, kSeal, kService, kReturn };
 
 struct alignas(64) Frame {
   // the port's
@@ -75,6 +75,10 @@ enum FrameFlag : uint8_t {
   kDecrypted = 16,  // came out of a tunnel
   kIcmpError = 64,  // an ICMP error: about another packet, which it quotes
 };
+
+inline bool is_fragment(const Frame& frame) {
+  return (frame.flags & (kFirstFragment | kLaterFragment)) != 0;
+}
 
 class FramePool {
  public:
