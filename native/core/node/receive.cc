@@ -106,10 +106,11 @@ inline bool Forwarder::Shard::filter_passes(FrameIndex index, Frame& frame, cons
       drop(index, DropReason::filter_discard);
       return false;
     }
-    if (term.action == FilterTable::Action::kReturn) [[unlikely]]
-      return !take_return(index);
-    if (term.action == FilterTable::Action::kRoutingInstance) frame.routing_instance = term.routing_instance;
-    return true;
+    if (term.action == FilterTable::Action::kRoutingInstance) {
+      frame.routing_instance = term.routing_instance;
+      return true;
+    }
+    return term.action != FilterTable::Action::kReturn || !take_return(index);
   }
   return true;
 }
