@@ -66,6 +66,8 @@ Napi::Function PlaneBinding::define(Napi::Env env) {
                          InstanceMethod<&Self::neighbours>("neighbours"),
                          InstanceMethod<&Self::drop_records>("dropRecords"),
                          InstanceMethod<&Self::sessions>("sessions"),
+                         InstanceMethod<&Self::flows>("flows"),
+                         InstanceMethod<&Self::flow_count>("flowCount"),
                          InstanceMethod<&Self::session_count>("sessionCount"),
                          InstanceMethod<&Self::latency>("latency"),
                          InstanceMethod<&Self::nonce_audit>("nonceAudit"),

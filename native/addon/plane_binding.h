@@ -80,6 +80,10 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   Napi::Value neighbours(const Napi::CallbackInfo& info);
   Napi::Value drop_records(const Napi::CallbackInfo& info);
   Napi::Value sessions(const Napi::CallbackInfo& info);
+  Napi::Value flows(const Napi::CallbackInfo& info);
+  Napi::Value session_page(Napi::Env env, const SessionTable* table, uint32_t from, uint32_t cursor,
+                           uint32_t most);
+  Napi::Value flow_count(const Napi::CallbackInfo& info);
   Napi::Value session_count(const Napi::CallbackInfo& info);
   Napi::Value latency(const Napi::CallbackInfo& info);
   Napi::Value nonce_audit(const Napi::CallbackInfo& info);

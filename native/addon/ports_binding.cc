@@ -105,6 +105,8 @@ Napi::Value PlaneBinding::add_forwarder(const Napi::CallbackInfo& info) {
   limits.neighbour_limit = options.get("neighbourLimit").integer<uint32_t>(1, 1 << 20);
   limits.sa_limit = options.get("saLimit").integer<uint32_t>(1, 1 << 20);
   limits.statistics = options.get("statistics").integer<uint32_t>(1, 1 << 20);
+  const Arg flow_limit = options.get("flowLimit");
+  if (!flow_limit.missing()) limits.flow_limit = flow_limit.integer<uint32_t>(0, 10'000'000);
   limits.audited_keys = options.get("auditedKeys").integer<uint32_t>(0, 1 << 20);
   if (held.nodes() >= kMostNodes) throw Napi::RangeError::New(Env(), "addForwarder: the plane is full");
   auto node = std::make_unique<Forwarder>(name, held.workers(), limits);

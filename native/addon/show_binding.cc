@@ -80,15 +80,33 @@ uint64_t monotonic_ns() {
 }  // namespace
 
 Napi::Value PlaneBinding::sessions(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   const Forwarder& target = forwarder(Arg(info, 0, "sessions.node"));
   const uint32_t from = worker(Arg(info, 1, "sessions.worker"));
-  auto cursor = static_cast<uint32_t>(Arg(info, 2, "sessions.cursor").big(0, kNoSession - 1));
+  const auto cursor = static_cast<uint32_t>(Arg(info, 2, "sessions.cursor").big(0, kNoSession - 1));
   const auto most = Arg(info, 3, "sessions.most").integer<uint32_t>(1, kMostSessions);
+  return session_page(info.Env(), &target.sessions(from), from, cursor, most);
+}
+
+Napi::Value PlaneBinding::flows(const Napi::CallbackInfo& info) {
+  const Forwarder& target = forwarder(Arg(info, 0, "flows.node"));
+  const uint32_t from = worker(Arg(info, 1, "flows.worker"));
+  const auto cursor = static_cast<uint32_t>(Arg(info, 2, "flows.cursor").big(0, kNoSession - 1));
+  const auto most = Arg(info, 3, "flows.most").integer<uint32_t>(1, kMostSessions);
+  return session_page(info.Env(), target.flows(from), from, cursor, most);
+}
+
+// A page of a worker's table, which there may be none of.
+Napi::Value PlaneBinding::session_page(Napi::Env env, const SessionTable* table, uint32_t from,
+                                       uint32_t cursor, uint32_t most) {
   // The workers' clock: the last step's in virtual time.
   const uint64_t now = stepped_to_ != 0 ? stepped_to_ : monotonic_ns();
   std::vector<SessionInfo> infos(most);
-  const unsigned count = target.sessions(from).read(&cursor, infos.data(), most, now);
+  unsigned count = 0;
+  if (table == nullptr) {
+    cursor = kNoSession;
+  } else {
+    count = table->read(&cursor, infos.data(), most, now);
+  }
   Napi::Array list = Napi::Array::New(env, count);
   for (uint32_t i = 0; i < count; ++i) {
     const SessionInfo& session = infos[i];
@@ -114,6 +132,15 @@ Napi::Value PlaneBinding::session_count(const Napi::CallbackInfo& info) {
   const Forwarder& target = forwarder(Arg(info, 0, "sessionCount.node"));
   double count = 0;
   for (uint32_t w = 0; w < plane().workers(); ++w) count += target.sessions(w).size();
+  return number(info.Env(), count);
+}
+
+Napi::Value PlaneBinding::flow_count(const Napi::CallbackInfo& info) {
+  const Forwarder& target = forwarder(Arg(info, 0, "flowCount.node"));
+  double count = 0;
+  for (uint32_t w = 0; w < plane().workers(); ++w) {
+    if (target.flows(w) != nullptr) count += target.flows(w)->size();
+  }
   return number(info.Env(), count);
 }
 

@@ -8,6 +8,7 @@
 #include "chash/build.h"
 #include "chash_binding.h"
 #include "node/tables.h"
+#include "packet/ipv4.h"
 #include "plane_binding.h"
 
 namespace penstock::addon {
@@ -21,11 +22,13 @@ constexpr int64_t kMostGroups = 4096;
 constexpr int64_t kMostSlots = kMaxTableSize;
 constexpr int64_t kMostPrefixes = 4096;  // of one term
 constexpr int64_t kMostTerms = 4096;     // of one filter
+constexpr int64_t kMostServicePorts = 1024;
 
 // What parts may point at.
 struct Reading {
   Forwarder& node;
   uint32_t statistics;
+  bool remembers;  // there is room for a flow memory
   size_t interfaces;
   size_t filters;
   size_t groups;
@@ -104,8 +107,8 @@ FilterTable::Term read_term(const Arg& entry, const Reading& reading) {
   const Arg protocols = entry.get("protocols");
   const uint32_t count = protocols.items(256);
   for (uint32_t i = 0; i < count; ++i) term.protocols.push_back(protocols.at(i).integer<uint8_t>(0, 255));
-  term.action =
-      static_cast<FilterTable::Action>(entry.get("action").choice({"accept", "discard", "routing-instance"}));
+  term.action = static_cast<FilterTable::Action>(
+      entry.get("action").choice({"accept", "discard", "routing-instance", "return"}));
   if (term.action == FilterTable::Action::kRoutingInstance) term.routing_instance = instance(entry);
   term.statistic = statistic(entry.get("statistic"), reading.statistics);
   return term;
@@ -133,6 +136,61 @@ uint32_t read_neighbour(const Arg& entry, const Reading& reading) {
   return neighbour;
 }
 
+// How a member's packets reach it.
+VirtualService::Member read_forwarding(const Arg& entry) {
+  VirtualService::Member member;
+  member.id = entry.get("id").integer<uint32_t>(0, kNoIndex - 1);
+  member.up = entry.get("up").boolean();
+  const unsigned mode = entry.get("mode").choice({"direct", "ipip", "gue", "translated"});
+  if (mode == 0) return member;
+  const Arg address = entry.get("address");
+  member.address = address.address();
+  if (mode == 3) {
+    member.mode = ForwardingMode::kTranslate;
+    return member;
+  }
+  member.mode = ForwardingMode::kEncapsulate;
+  member.tunnel.kind = mode == 1 ? Encapsulation::Kind::kIpIp : Encapsulation::Kind::kGue;
+  member.tunnel.destination = member.address;
+  const Arg source = entry.get("source");
+  member.tunnel.source = source.address();
+  if (member.tunnel.source.is_v4() != member.address.is_v4()) {
+    source.range_error("an address of the family of the real service expected");
+  }
+  return member;
+}
+
+std::shared_ptr<const VirtualService> read_service(const Arg& entry, const Arg& members,
+                                                   const Reading& reading) {
+  auto service = std::make_shared<VirtualService>();
+  service->address = entry.get("address").address();
+  const Arg remembers = entry.get("flowMemory");
+  service->remembers = remembers.boolean();
+  if (service->remembers && !reading.remembers) {
+    remembers.range_error("the node was made without a flow memory (flowLimit 0)");
+  }
+  const Arg ports = entry.get("ports");
+  const uint32_t count = ports.items(kMostServicePorts);
+  for (uint32_t i = 0; i < count; ++i) {
+    const Arg port = ports.at(i);
+    const uint8_t next = port.get("protocol").choice({"tcp", "udp"}) == 0 ? protocol::kTcp : protocol::kUdp;
+    service->ports.push_back({next, port.get("offered").integer<uint16_t>(1, 65535),
+                              port.get("real").integer<uint16_t>(1, 65535)});
+  }
+  const uint32_t many = members.items(kMaxTableMembers);
+  for (uint32_t m = 0; m < many; ++m) {
+    const Arg member = members.at(m);
+    const Arg forwarding = member.get("forwarding");
+    service->members.push_back(read_forwarding(forwarding));
+    const VirtualService::Member& made = service->members.back();
+    if (made.mode == ForwardingMode::kTranslate && made.address.is_v4() != service->address.is_v4()) {
+      forwarding.range_error("translated to another family than the virtual service's");
+    }
+  }
+  service->index_members();
+  return service;
+}
+
 GroupTable::Group read_group(const Arg& entry, const Reading& reading) {
   GroupTable::Group group{};
   group.key = static_cast<HashKey>(
@@ -145,6 +203,8 @@ GroupTable::Group read_group(const Arg& entry, const Reading& reading) {
     group.members.push_back(
         {read_neighbour(member, reading), statistic(member.get("statistic"), reading.statistics)});
   }
+  const Arg service = entry.get("service");
+  if (!service.missing()) group.service = read_service(service, members, reading);
   const Arg slots = entry.get("slots");
   const auto array = slots.uint16_array();
   const size_t size = array.ElementLength();
@@ -319,7 +379,7 @@ void PlaneBinding::publish(const Napi::CallbackInfo& info) {
   const ForwarderOptions& limits = known_[node.id()].limits;
   const Arg parts(info, 1, "publish");
   const Tables& kept = node.published();
-  Reading reading{node, limits.statistics, 0, 0, 0};
+  Reading reading{node, limits.statistics, limits.flow_limit > 0, 0, 0, 0};
   Tables fresh;
   // Those that others point into come first.
   read_part(parts, "filters", fresh.filters, [&](const Arg& part) { return read_filters(part, reading); });

@@ -23,6 +23,8 @@ export interface ForwarderOptions {
   neighbourLimit: number;
   saLimit: number;
   statistics: number;
+  /** flows that virtual services remember, of each worker; 0, or left out: no flow memory */
+  flowLimit?: number;
   /** > 0: watch that no (key, IV) passes twice, for this many keys (emulator) */
   auditedKeys: number;
 }
@@ -67,7 +69,8 @@ export interface FilterTerm {
   sources: PrefixBytes[];
   destinations: PrefixBytes[];
   protocols: number[];
-  action: 'accept' | 'discard' | 'routing-instance';
+  /** return: accepted, and the answer of a translated service's real service is translated back */
+  action: 'accept' | 'discard' | 'routing-instance' | 'return';
   routingInstance: number;
   /** index of a packets-and-bytes pair, -1: not counted */
   statistic: number;
@@ -84,7 +87,31 @@ export interface GroupEntry {
   seed: bigint;
   /** member index per slot; 0xffff: none is up */
   slots: Uint16Array;
-  members: { interface: number; address: Bytes; statistic: number }[];
+  /** forwarding: with a service */
+  members: { interface: number; address: Bytes; statistic: number; forwarding?: MemberForwarding }[];
+  /** left out: packets reach their member by its next hop's MAC alone */
+  service?: ServiceEntry;
+}
+
+export interface ServiceEntry {
+  /** what clients send to */
+  address: Bytes;
+  /** flows stay with their member while it is up, whatever the slots say later */
+  flowMemory: boolean;
+  /** of translated members: what clients send to, and where real services listen; empty: everything, as it is */
+  ports: { protocol: 'tcp' | 'udp'; offered: number; real: number }[];
+}
+
+export interface MemberForwarding {
+  /** the same in every table: what the flow memory keeps */
+  id: number;
+  /** remembered flows stay with it; one that drains is up and has no slot */
+  up: boolean;
+  mode: 'direct' | 'ipip' | 'gue' | 'translated';
+  /** of the real service: the tunnel's far end, or what is translated to; left out with direct */
+  address?: Bytes;
+  /** ipip and gue: of the outer header, of the real service's family */
+  source?: Bytes;
 }
 
 export type NextHop =
@@ -395,6 +422,9 @@ export interface NativePlane {
   dropRecords(node: number, most: number): DropRecord[];
   sessions(node: number, worker: number, cursor: bigint, most: number): SessionPage;
   sessionCount(node: number): number;
+  /** The flow memory of virtual services, in the same form: `policy` is the member's id. */
+  flows(node: number, worker: number, cursor: bigint, most: number): SessionPage;
+  flowCount(node: number): number;
   /** Of a host. Log-linear buckets summed over workers, and the upper bound in ns of each bucket. */
   latency(node: number): { counts: BigUint64Array; upperNs: Float64Array };
   nonceAudit(node: number): { seen: bigint; repeated: bigint; unproven: bigint };

@@ -147,6 +147,7 @@ uint64_t Forwarder::next_deadline(uint32_t worker) const {
 void Forwarder::publish(Tables parts) {
   auto next = std::make_unique<Tables>(*current_.load());
   const bool owners_change = parts.interfaces != nullptr || parts.spis != nullptr;
+  const bool services_change = parts.groups != nullptr || parts.interfaces != nullptr;
   if (parts.interfaces) next->interfaces = std::move(parts.interfaces);
   if (parts.filters) next->filters = std::move(parts.filters);
   if (parts.groups) next->groups = std::move(parts.groups);
@@ -159,7 +160,7 @@ void Forwarder::publish(Tables parts) {
   if (parts.spis) next->spis = with_anchors(*parts.spis);
   if (parts.routes) next->routes = with_anchors(*parts.routes);
   if (services_differ(*next)) next->routes = with_services(*next);
-  if (parts.groups || parts.interfaces) next->services = index_services(*next);
+  if (services_change) next->services = index_services(*next);
   std::unique_ptr<const Tables> old(current_.exchange(next.release()));
   retired_.push_back({std::move(old), plane_->next_version()});
   if (owners_change) tell_owners();

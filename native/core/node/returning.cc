@@ -95,19 +95,17 @@ Forwarder::Shard::Offered Forwarder::Shard::offered_by(FrameIndex index, const S
   return answer ? Offered{true, general->address, 0} : Offered{};
 }
 
-// The MTU of where a packet is going, as far as its route says; 0: unknown.
-uint32_t Forwarder::Shard::egress_mtu(FrameIndex index) const {
-  const NextHop next = next_hop(index, destination(index));
-  if (next.kind == NextHop::Kind::kNeighbour) return link_mtu(next.index);
-  return next.kind == NextHop::Kind::kConnected ? tables->interfaces->interfaces[next.index].mtu : 0;
-}
-
 // False: dropped.
 bool Forwarder::Shard::translate_back(FrameIndex index) {
   Frame& frame = pool.frame(index);
   ServiceFlow flow = service_flow(index, true);
   if (is_fragment(frame)) complete_fragment(index, flow, true);  // not known: it may still be its address's
   if (flow.is_error && !flow.quotes) return true;
+  const Address to = destination(index, frame);
+  const NextHop next = next_hop(index, to);
+  // What it says to us (neighbour discovery, answers to our probes) is no client's.
+  if (next.kind == NextHop::Kind::kLocal || (next.kind == NextHop::Kind::kConnected && is_own(index, to)))
+    return true;
   const Offered offered = offered_by(index, flow);
   if (!offered.found) return true;
   const uint8_t* ip = data(index) + frame.l3;
@@ -119,7 +117,10 @@ bool Forwarder::Shard::translate_back(FrameIndex index) {
     refuse(index, DropReason::ttl_exceeded, icmp_error::Kind::kTtlExceeded);
     return false;
   }
-  const uint32_t mtu = egress_mtu(index);
+  const uint32_t mtu = next.kind == NextHop::Kind::kNeighbour ? link_mtu(next.index)
+                       : next.kind == NextHop::Kind::kConnected
+                           ? tables->interfaces->interfaces[next.index].mtu
+                           : 0;  // not known here
   if (mtu != 0 && ip_bytes(frame) > mtu && (frame.flags & kDontFragment) != 0) {
     refuse(index, DropReason::too_big, icmp_error::Kind::kTooBig, mtu);
     return false;

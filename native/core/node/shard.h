@@ -155,7 +155,6 @@ struct Forwarder::Shard {
   PENSTOCK_COLD void return_stage();
   Offered offered_by(FrameIndex index, const ServiceFlow& flow);
   bool translate_back(FrameIndex index);
-  uint32_t egress_mtu(FrameIndex index) const;
 
   const NextHop& next_hop(FrameIndex index, const Address& destination) const;
   PENSTOCK_HOT const NextHop& leads_to(uint32_t route) const;  // RouteTable::kNone: nowhere, a next hop too
