@@ -163,7 +163,7 @@ const term = {
 };
 const filter = (changed: Anything) => publish({ filters: [[term], [term, { ...term, ...changed }]] });
 refuses(
-  "publish.filters[1][1].action: one of 'accept', 'discard', 'routing-instance' expected, not 'reject'",
+  "publish.filters[1][1].action: one of 'accept', 'discard', 'routing-instance', 'return' expected, not 'reject'",
   filter({ action: 'reject' }),
 );
 refuses(
@@ -204,6 +204,41 @@ refuses(
 refuses(
   'publish.groups[0].members[0].interface: 0…1 expected, not 5',
   group({ members: [{ ...member, interface: 5 }] }),
+);
+
+const forwarding = { id: 1, up: true, mode: 'ipip', address: ip('10.9.0.1'), source: ip('10.1.0.2') };
+const served = (service: Anything, changed: Anything = {}) =>
+  group({
+    service: { address: ip('10.0.0.1'), flowMemory: false, ports: [], ...service },
+    members: [{ ...member, forwarding: { ...forwarding, ...changed } }],
+  });
+refuses(
+  'publish.groups[0].service.flowMemory: the node was made without a flow memory (flowLimit 0)',
+  served({ flowMemory: true }),
+);
+refuses(
+  'publish.groups[0].service.ports[0].real: 1…65535 expected, not 0',
+  served({ ports: [{ protocol: 'tcp', offered: 443, real: 0 }] }),
+);
+refuses(
+  "publish.groups[0].service.ports[0].protocol: one of 'tcp', 'udp' expected, not 'esp'",
+  served({ ports: [{ protocol: 'esp', offered: 443, real: 443 }] }),
+);
+refuses(
+  "publish.groups[0].members[0].forwarding.mode: one of 'direct', 'ipip', 'gue', 'translated' expected, not 'gre'",
+  served({}, { mode: 'gre' }),
+);
+refuses(
+  'publish.groups[0].members[0].forwarding.source: an address of the family of the real service expected',
+  served({}, { source: ip6(1, 1) }),
+);
+refuses(
+  "publish.groups[0].members[0].forwarding: translated to another family than the virtual service's",
+  served({}, { mode: 'translated', address: ip6(1, 1) }),
+);
+refuses(
+  'publish.groups[0].members[0].forwarding.id: a number expected, not nothing',
+  served({}, { id: undefined }),
 );
 
 refuses(
