@@ -102,13 +102,13 @@ inline bool Forwarder::Shard::filter_passes(FrameIndex index, Frame& frame, cons
   for (const FilterTable::Term& term : tables->filters->filters[static_cast<size_t>(filter)].terms) {
     if (!term.holds(from, to, frame.protocol)) continue;
     count(term.statistic, ip_bytes(frame));
-    if (term.action == FilterTable::Action::kDiscard) {
-      drop(index, DropReason::filter_discard);
-      return false;
-    }
     if (term.action == FilterTable::Action::kRoutingInstance) {
       frame.routing_instance = term.routing_instance;
       return true;
+    }
+    if (term.action == FilterTable::Action::kDiscard) {
+      drop(index, DropReason::filter_discard);
+      return false;
     }
     return term.action != FilterTable::Action::kReturn || !take_return(index);
   }

@@ -49,11 +49,14 @@ void Forwarder::Shard::return_stage() {
   const Batch batch = returning;
   returning.count = 0;
   FrameIndex onward[kBurst];
-  uint32_t count = 0;
+  Address to[kBurst];
+  uint32_t going = 0;
   for (uint32_t i = 0; i < batch.count; ++i) {
-    if (translate_back(batch.frames[i])) onward[count++] = batch.frames[i];
+    if (!translate_back(batch.frames[i])) continue;
+    to[going] = destination(batch.frames[i]);
+    onward[going++] = batch.frames[i];
   }
-  route(onward, count);
+  route(onward, to, going);
 }
 
 // Whose answer a packet is, if anybody's.
@@ -102,7 +105,7 @@ bool Forwarder::Shard::translate_back(FrameIndex index) {
   if (is_fragment(frame)) complete_fragment(index, flow, true);  // not known: it may still be its address's
   if (flow.is_error && !flow.quotes) return true;
   const Address to = destination(index, frame);
-  const NextHop next = next_hop(index, to);
+  const NextHop& next = next_hop(index, to);
   // What it says to us (neighbour discovery, answers to our probes) is no client's.
   if (next.kind == NextHop::Kind::kLocal || (next.kind == NextHop::Kind::kConnected && is_own(index, to)))
     return true;
