@@ -4,17 +4,36 @@ import { Prefix } from '../model/prefix.js';
 
 /** Four decimal numbers, or IPv6 without a zone; undefined for anything else. */
 export function parseAddress(text: string): Address | undefined {
-  // ipaddr.js also reads 0x7f.1 and 010.0.0.1 (octal), which no configuration means
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) {
-    const parts = text.split('.');
-    if (parts.some((part) => Number(part) > 255 || (part.length > 1 && part.startsWith('0'))))
-      return undefined;
-    return new Address(Uint8Array.from(parts, Number));
-  }
+  const inet = parseInet(text);
+  if (inet !== undefined) return new Address(inet);
   if (!text.includes(':') || text.includes('%') || text.length > 45 || !ipaddr.IPv6.isValid(text))
     return undefined;
   return new Address(Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray()));
 }
+
+/** ipaddr.js also reads 0x7f.1 and 010.0.0.1 (octal), which no configuration means; and lists have millions of them. */
+function parseInet(text: string): Uint8Array | undefined {
+  if (text.length > 15) return undefined;
+  const bytes = new Uint8Array(4);
+  let part = 0;
+  let value = -1;
+  for (let at = 0; at <= text.length; at++) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit >= 0 && digit <= 9) {
+      // a leading zero, or too much for a byte
+      if (value === 0) return undefined;
+      value = Math.max(0, value) * 10 + digit;
+      if (value > 255) return undefined;
+      continue;
+    }
+    const isEnd = at === text.length;
+    if (value < 0 || (isEnd ? part !== 3 : digit !== dot || part === 3)) return undefined;
+    bytes[part++] = value;
+    value = -1;
+  }
+  return bytes;
+}
+const dot = '.'.charCodeAt(0) - 48;
 
 /** `address/length`; undefined for anything else. Bits behind the length may be set. */
 export function parsePrefix(text: string): Prefix | undefined {

@@ -10,7 +10,7 @@ export class Address {
     if (bytes.length !== 4 && bytes.length !== 16) {
       throw new RangeError(`an address has 4 or 16 bytes, not ${bytes.length}`);
     }
-    this.bytes = Uint8Array.from(bytes);
+    this.bytes = new Uint8Array(bytes);
   }
 
   get family(): Family {
