@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "chash/build.h"
+#include "chash/flow_count.h"
 #include "chash/flow_key.h"
+#include "chash/flow_source.h"
 #include "check.h"
 #include "json.h"
 
@@ -446,6 +448,107 @@ void picks_follow_slots() {
   CHECK_EQ(reinterpret_cast<uintptr_t>(table->slots()) % 64, 0u);
 }
 
+// Where a generated flow is counted, found the long way.
+uint32_t cell_of(const FlowSource& source, uint64_t number, HashKey key, const FlowHasher& hasher,
+                 const FlowCells& cells) {
+  const GeneratedFlow flow = generate_flow(source, number);
+  const FlowKey bytes =
+      make_flow_key(key, {flow.source, source.destination, source.address_bytes, kGeneratedProtocol, true,
+                          flow.source_port, flow.destination_port});
+  return cells.of(hasher(bytes.bytes, bytes.length));
+}
+
+void generated_flows_are_counted_in_any_parts() {
+  const FlowCells cells({64, 1000});
+  for (const FlowSource::Kind kind :
+       {FlowSource::Kind::kUniform, FlowSource::Kind::kZipf, FlowSource::Kind::kSubnet}) {
+    for (const uint8_t address_bytes : {4, 16}) {
+      for (const HashKey key : {HashKey::kSourceIp, HashKey::kSymmetricFiveTuple}) {
+        FlowSource source;
+        source.kind = kind;
+        source.flows = 1000;
+        source.exponent = 1.2;
+        source.address_bytes = address_bytes;
+        source.prefix[0] = 10;
+        source.prefix_length = 24;
+        source.seed = 3;
+        const FlowHasher hasher(HashFunction::kXxh64, 5);
+        FlowCounts expected(cells);
+        for (uint64_t i = 0; i < source.flows; ++i) {
+          const uint32_t cell = cell_of(source, i, key, hasher, cells);
+          ++expected.flows[cell];
+          expected.bytes[cell] += generate_flow(source, i).bytes;
+        }
+        FlowCounts found(cells);
+        for (const auto& [first, end] : {std::pair<uint64_t, uint64_t>{700, 1000}, {0, 63}, {63, 700}}) {
+          count_generated(source, first, end, key, hasher, cells, &found);
+        }
+        CHECK(found.flows == expected.flows);
+        CHECK(found.bytes == expected.bytes);
+      }
+    }
+  }
+}
+
+void generated_sources_are_what_was_asked_for() {
+  FlowSource source;
+  source.flows = 100000;
+  source.seed = 1;
+  std::vector<uint32_t> seen;
+  for (uint64_t i = 0; i < source.flows; ++i) {
+    seen.push_back(chash::load32(generate_flow(source, i).source));
+  }
+  std::sort(seen.begin(), seen.end());
+  CHECK(std::adjacent_find(seen.begin(), seen.end()) == seen.end());
+
+  source.kind = FlowSource::Kind::kSubnet;
+  source.address_bytes = 16;
+  source.prefix[0] = 0x20;
+  source.prefix[1] = 1;
+  source.prefix_length = 112;
+  const GeneratedFlow again = generate_flow(source, 65536 + 258);
+  CHECK_EQ(again.source[0], 0x20);
+  CHECK_EQ(again.source[14], 1);
+  CHECK_EQ(again.source[15], 2);
+  CHECK(again.source_port != generate_flow(source, 258).source_port);
+
+  // Sums of bytes stay exact in JavaScript, however steep.
+  source.kind = FlowSource::Kind::kZipf;
+  source.flows = uint64_t{1} << 32;
+  source.exponent = 4;
+  CHECK_EQ(generate_flow(source, 0).bytes, uint64_t{1} << 50);
+  CHECK_EQ(generate_flow(source, source.flows - 1).bytes, 1u);
+}
+
+void cells_tell_slots_apart() {
+  const std::vector<uint32_t> sizes = {1, 7, 1024, 65536};
+  const FlowCells cells(sizes);
+  CHECK_EQ(cells.count(), 1 + 6 + 1023 + 65535u);
+  std::vector<uint64_t> slots_of(cells.count(), 0);
+  for (uint64_t i = 0; i < 200000; ++i) {
+    const uint64_t hash = chash::xxh64_avalanche(i + 1);
+    uint64_t slots = 1;
+    for (uint32_t size : sizes) slots = slots * 65537 + Table::slot_of(hash, size);
+    uint64_t& known = slots_of[cells.of(hash)];
+    CHECK(known == 0 || known == slots);
+    known = slots;
+  }
+  CHECK(cells.of(~0ull) < cells.count());
+}
+
+void a_tally_takes_any_bytes() {
+  FlowTally tally(HashKey::kFiveTuple, FlowHasher(HashFunction::kToeplitz, 1), FlowCells({256}), 100000);
+  std::vector<uint8_t> records(kFlowRecordBytes * 20000);
+  uint64_t x = 1;
+  for (uint8_t& byte : records) {
+    x = x * 6364136223846793005ull + 1442695040888963407ull;
+    byte = static_cast<uint8_t>(x >> 56);
+  }
+  CHECK(tally.add(records.data(), 10000));
+  CHECK(tally.add(records.data() + kFlowRecordBytes * 5000, 15000));
+  CHECK_EQ(tally.flows(), 20000u);
+}
+
 }  // namespace
 
 int main() {
@@ -465,5 +568,9 @@ int main() {
   RUN(slack_is_bounded);
   RUN(bad_input_is_refused);
   RUN(picks_follow_slots);
+  RUN(cells_tell_slots_apart);
+  RUN(generated_flows_are_counted_in_any_parts);
+  RUN(generated_sources_are_what_was_asked_for);
+  RUN(a_tally_takes_any_bytes);
   FINISH();
 }
