@@ -53,6 +53,7 @@ describe('penstock explain', () => {
     ['10.20.0.17,10.0.0.1,icmp,8,0', 'key source-ip = 0a140011'],
     ['10.20.0.17,10.0.0.1,50', 'key source-ip = 0a140011'],
     ['10.20.66.1,10.0.0.1,udp,1,2', 'filter LB term BAD → discard\ndiscarded by the filter LB'],
+    ['10.20.0.17,10.0.0.1,gre', 'filter LB term NO_GRE → discard\ndiscarded by the filter LB'],
     ['10.20.0.17,10.0.0.9,udp,1,2', 'no route to it in srx-fi: dropped'],
     ['10.20.0.17,10.66.0.1,udp,1,2', 'route 10.66.0.0/16 (static) in TRUST_VR → discard'],
     [

@@ -104,6 +104,7 @@ firewall:
         LB:
           term:
             - { name: BAD, from: { source-address: 10.20.66.0/24 }, then: { discard } }
+            - { name: NO_GRE, from: { protocol: gre }, then: { discard } }
             - { name: IPSEC, from: { destination-address: 10.0.0.0/24 }, then: { count: ipsec, routing-instance: srx-fi } }
             - { name: other, then: { accept } }
 services:
