@@ -64,6 +64,8 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   Napi::Value add_xdp_socket(const Napi::CallbackInfo& info);
   Napi::Value add_tun(const Napi::CallbackInfo& info);
   Napi::Value add_capture(const Napi::CallbackInfo& info);
+  Napi::Value added(uint16_t port) const;
+  void remove_port(const Napi::CallbackInfo& info);
   Napi::Value port_status(const Napi::CallbackInfo& info);
   void set_node_running(const Napi::CallbackInfo& info);
   void set_sending(const Napi::CallbackInfo& info);
@@ -72,7 +74,10 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
 
   Napi::Value add_inbound_sas(const Napi::CallbackInfo& info);
   Napi::Value add_outbound_sas(const Napi::CallbackInfo& info);
+  void change_sas(const Napi::CallbackInfo& info);
   void retire_sas(const Napi::CallbackInfo& info);
+  Napi::Value sa_room(const Napi::CallbackInfo& info);
+  Napi::Value sa_keys(const Napi::CallbackInfo& info);
   Napi::Value sa_status(const Napi::CallbackInfo& info);
 
   Napi::Value counters(const Napi::CallbackInfo& info);

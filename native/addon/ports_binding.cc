@@ -126,9 +126,14 @@ Napi::Value PlaneBinding::add_host(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value PlaneBinding::add_wire(const Napi::CallbackInfo& info) {
-  HeldPlane& held = idle_plane("addWire");
-  Node& a = node(Arg(info, 0, "addWire.nodeA"));
-  Node& b = node(Arg(info, 1, "addWire.nodeB"));
+  HeldPlane& held = plane();
+  const Arg first(info, 0, "addWire.nodeA");
+  const Arg second(info, 1, "addWire.nodeB");
+  Node& a = node(first);
+  Node& b = node(second);
+  // a host uses what it has; a forwarder, what its tables name
+  if (known_[node_id(first)].host != nullptr || known_[node_id(second)].host != nullptr)
+    idle_plane("addWire");
   const uint32_t capacity = power_of_two(Arg(info, 2, "addWire.capacity"), 2, 1 << 20);
   const auto wire = std::make_shared<MemoryWire>(capacity, held.workers());
   const auto end = [&](uint32_t side) {
@@ -137,13 +142,13 @@ Napi::Value PlaneBinding::add_wire(const Napi::CallbackInfo& info) {
     return ports;
   };
   Napi::Array indices = Napi::Array::New(info.Env(), 2);
-  indices[0u] = Napi::Number::New(info.Env(), a.add_port(end(0)));
-  indices[1u] = Napi::Number::New(info.Env(), b.add_port(end(1)));
+  indices[0u] = added(a.add_port(end(0)));
+  indices[1u] = added(b.add_port(end(1)));
   return indices;
 }
 
 Napi::Value PlaneBinding::add_packet_socket(const Napi::CallbackInfo& info) {
-  HeldPlane& held = idle_plane("addPacketSocket");
+  HeldPlane& held = plane();
   Node& target = node(Arg(info, 0, "addPacketSocket.node"));
   AfPacketOptions options;
   options.interface = Arg(info, 1, "addPacketSocket.interfaceName").text(kLongestInterfaceName);
@@ -154,7 +159,7 @@ Napi::Value PlaneBinding::add_packet_socket(const Napi::CallbackInfo& info) {
   if (opened.ports.empty()) throw_system(info.Env(), opened.error);
   std::vector<std::unique_ptr<Port>> ports;
   for (auto& port : opened.ports) ports.push_back(std::move(port));
-  return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
+  return added(target.add_port(std::move(ports)));
 }
 
 // Frames that an interface's rings may hold of one worker's: an eighth, so that several have room.
@@ -165,7 +170,7 @@ static uint32_t ring_of(uint32_t frames) {
 }
 
 Napi::Value PlaneBinding::add_xdp_socket(const Napi::CallbackInfo& info) {
-  HeldPlane& held = idle_plane("addXdpSocket");
+  HeldPlane& held = plane();
   Node& target = node(Arg(info, 0, "addXdpSocket.node"));
   AfXdpOptions options;
   options.interface = Arg(info, 1, "addXdpSocket.interfaceName").text(kLongestInterfaceName);
@@ -177,11 +182,11 @@ Napi::Value PlaneBinding::add_xdp_socket(const Napi::CallbackInfo& info) {
   if (opened.ports.empty()) throw_system(info.Env(), opened.error);
   std::vector<std::unique_ptr<Port>> ports;
   for (auto& port : opened.ports) ports.push_back(std::move(port));
-  return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
+  return added(target.add_port(std::move(ports)));
 }
 
 Napi::Value PlaneBinding::add_tun(const Napi::CallbackInfo& info) {
-  HeldPlane& held = idle_plane("addTun");
+  HeldPlane& held = plane();
   Node& target = node(Arg(info, 0, "addTun.node"));
   const Arg wanted(info, 1, "addTun");
   TunOptions options;
@@ -195,11 +200,11 @@ Napi::Value PlaneBinding::add_tun(const Napi::CallbackInfo& info) {
   if (opened.ports.empty()) throw_system(info.Env(), opened.error);
   std::vector<std::unique_ptr<Port>> ports;
   for (auto& port : opened.ports) ports.push_back(std::move(port));
-  return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
+  return added(target.add_port(std::move(ports)));
 }
 
 Napi::Value PlaneBinding::add_capture(const Napi::CallbackInfo& info) {
-  HeldPlane& held = idle_plane("addCapture");
+  HeldPlane& held = plane();
   Node& target = node(Arg(info, 0, "addCapture.node"));
   const Arg files(info, 1, "addCapture");
   const CapturePortOptions options = read_capture(files);
@@ -214,7 +219,28 @@ Napi::Value PlaneBinding::add_capture(const Napi::CallbackInfo& info) {
     ports.push_back(CapturePort::open(w == 0 ? options : CapturePortOptions{}, error));
     if (ports.back() == nullptr) throw_coded(info.Env(), error, "ECAPTURE");
   }
-  return Napi::Number::New(info.Env(), target.add_port(std::move(ports)));
+  return added(target.add_port(std::move(ports)));
+}
+
+Napi::Value PlaneBinding::added(uint16_t port) const {
+  if (port == Node::kNoPort) {
+    throw Napi::RangeError::New(Env(), "the node has " + std::to_string(Node::kMostPorts) + " ports already");
+  }
+  return Napi::Number::New(Env(), port);
+}
+
+// A published table that still names it would send into nothing, so that is refused.
+void PlaneBinding::remove_port(const Napi::CallbackInfo& info) {
+  const Arg target(info, 0, "removePort.node");
+  Forwarder& node = forwarder(target);
+  const Arg port(info, 1, "removePort.port");
+  const uint16_t index = port_index(port, node);
+  for (const auto& interface : node.published().interfaces->interfaces) {
+    if (interface.port == index && interface.vlan != InterfaceTable::kAbsent) {
+      port.range_error("a published table still names this port");
+    }
+  }
+  node.remove_port(index);
 }
 
 Napi::Value PlaneBinding::port_status(const Napi::CallbackInfo& info) {
@@ -249,7 +275,12 @@ Napi::Value PlaneBinding::port_status(const Napi::CallbackInfo& info) {
 
 void PlaneBinding::set_node_running(const Napi::CallbackInfo& info) {
   Node& target = node(Arg(info, 0, "setNodeRunning.node"));
-  target.set_running(Arg(info, 1, "setNodeRunning.running").boolean());
+  const Arg how(info, 1, "setNodeRunning.running");
+  if (how.value().IsString()) {
+    target.set_running(static_cast<Node::Running>(how.choice({"runs", "drains", "shut"})));
+  } else {
+    target.set_running(how.boolean());
+  }
 }
 
 void PlaneBinding::set_sending(const Napi::CallbackInfo& info) {

@@ -1,6 +1,8 @@
 // Security associations: made from the control plane's options, shown, retired. A key is read where
 // JavaScript keeps it and copied into the SA alone, which zeroises it when it goes.
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "plane_binding.h"
 #include "sa_options.h"
@@ -82,6 +84,63 @@ Napi::Value PlaneBinding::add_outbound_sas(const Napi::CallbackInfo& info) {
       info.Env(), list, [&](const Arg& entry) { return read_outbound_sa(entry, plane().workers()); },
       [&](const OutboundSaOptions& sa, std::string& error) { return node.add_outbound_sa(sa, error); },
       [&](uint32_t index) { node.retire_outbound_sa(index); });
+}
+
+// changeSas(node, direction, [{ index, …options without key }]): all of the list or none is looked at first;
+// what a list says of itself holds.
+void PlaneBinding::change_sas(const Napi::CallbackInfo& info) {
+  const Arg target(info, 0, "changeSas.node");
+  Forwarder& node = forwarder(target);
+  const Direction direction = read_direction(Arg(info, 1, "changeSas.direction"));
+  const Arg list(info, 2, "changeSas.changes");
+  const uint32_t count = list.items(kMostSas);
+  std::vector<std::pair<uint32_t, InboundSaOptions>> inbound;
+  std::vector<std::pair<uint32_t, OutboundSaOptions>> outbound;
+  for (uint32_t i = 0; i < count; ++i) {
+    const Arg entry = list.at(i);
+    const Arg which = entry.get("index");
+    const auto index = which.integer<uint32_t>(0, kNoIndex - 1);
+    const bool live = direction == Direction::kInbound ? node.inbound_sa(index) != nullptr
+                                                       : node.outbound_sa(index) != nullptr;
+    if (!live) which.range_error("no such SA");
+    if (direction == Direction::kInbound) {
+      inbound.emplace_back(index, read_inbound_sa(entry, plane().workers()));
+    } else {
+      outbound.emplace_back(index, read_outbound_sa(entry, plane().workers()));
+    }
+  }
+  std::string error;
+  for (const auto& [index, options] : inbound) error += node.change_inbound_sa(index, options);
+  for (const auto& [index, options] : outbound) error += node.change_outbound_sa(index, options);
+  if (!error.empty()) list.range_error(error);
+}
+
+Napi::Value PlaneBinding::sa_room(const Napi::CallbackInfo& info) {
+  const Arg target(info, 0, "saRoom.node");
+  const Forwarder& node = forwarder(target);
+  Napi::Object out = Napi::Object::New(info.Env());
+  out["inbound"] = Napi::Number::New(info.Env(), node.inbound_room());
+  out["outbound"] = Napi::Number::New(info.Env(), node.outbound_room());
+  return out;
+}
+
+Napi::Value PlaneBinding::sa_keys(const Napi::CallbackInfo& info) {
+  const Arg target(info, 0, "saKeys.node");
+  const Forwarder& node = forwarder(target);
+  const Direction direction = read_direction(Arg(info, 1, "saKeys.direction"));
+  const Arg list(info, 2, "saKeys.indices");
+  const uint32_t count = list.items(kMostSas);
+  Napi::Array out = Napi::Array::New(info.Env(), count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const Arg entry = list.at(i);
+    const auto index = entry.integer<uint32_t>(0, kNoIndex - 1);
+    const InboundSa* in = direction == Direction::kInbound ? node.inbound_sa(index) : nullptr;
+    const OutboundSa* sa_out = direction == Direction::kOutbound ? node.outbound_sa(index) : nullptr;
+    if (in == nullptr && sa_out == nullptr) entry.range_error("no such SA");
+    const SaSecret& secret = in != nullptr ? in->secret : sa_out->secret;
+    out[i] = copy_bytes(info.Env(), secret.bytes(), secret.size());
+  }
+  return out;
 }
 
 // All of the list or none. An SA that a published table still names would be followed into nothing.

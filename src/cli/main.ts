@@ -25,6 +25,21 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./check.js')).checkCommand(),
   },
   {
+    name: 'apply',
+    summary: 'give a running node another configuration, without losing a packet',
+    load: async () => (await import('./apply.js')).applyCommand(),
+  },
+  {
+    name: 'drain',
+    summary: 'take a real service out of the choice for new flows',
+    load: async () => (await import('./drain.js')).drainCommand('drain'),
+  },
+  {
+    name: 'undrain',
+    summary: 'put a drained real service back',
+    load: async () => (await import('./drain.js')).drainCommand('undrain'),
+  },
+  {
     name: 'run',
     summary: 'run a node: router, gateway or both, by its configuration',
     load: async () => (await import('./run.js')).runCommand(),

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { problemText } from '../config/problem.js';
+import { checkFile } from '../control/config-file.js';
 import { Daemon } from '../control/daemon.js';
 import { StartError } from '../control/errors.js';
-import { checkFile } from './check.js';
 import { Exit } from './exit-codes.js';
 import { createOutput, type Output } from './output.js';
 
@@ -11,8 +11,9 @@ export function runCommand(output: Output = createOutput()): Command {
   return new Command('run')
     .summary('run a node: router, gateway or both, by its configuration')
     .description(
-      'Run a node on the ports that its configuration names, until SIGTERM or SIGINT. What happens is told on ' +
-        'standard error; penstock show asks it.',
+      'Run a node on the ports that its configuration names, until SIGTERM or SIGINT: then its routes are taken back ' +
+        'and what it holds is sent before it ends. SIGHUP: its file is checked and applied again. What happens is ' +
+        'told on standard error; penstock show asks it.',
     )
     .argument('<config>', 'the configuration; - is standard input')
     .option('--json', 'tell what happens as one JSON object a line')
@@ -34,9 +35,13 @@ async function run(file: string, json: boolean, output: Output): Promise<void> {
     end = resolve;
   });
   const onSignal = (signal: NodeJS.Signals) => end({ signal });
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  // one that comes while it starts is answered by what it starts with
+  let onReload = () => {};
+  const onHangUp = () => onReload();
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onHangUp);
   try {
     const daemon = await start(config, log, (failure) => end({ failure }));
+    onReload = () => daemon.reload();
     const why = await ended;
     if ('signal' in why) log(`${why.signal}: ending`);
     else log(`${why.failure}; ending`);
@@ -44,7 +49,7 @@ async function run(file: string, json: boolean, output: Output): Promise<void> {
     if ('failure' in why) throw new Exit('failure');
     if (why.signal === 'SIGINT') throw new Exit('interrupted');
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onHangUp);
   }
 }
 

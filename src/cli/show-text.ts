@@ -143,7 +143,7 @@ function loadBalanceText({ virtualServices }: Views['traffic-load-balance']): Li
     const rows = service.realServices.map((real) => [
       real.name,
       real.address,
-      real.status,
+      real.drained ? `${real.status}, drained` : real.status,
       String(real.packetsSent),
       String(real.bytesSent),
       // answers do not come back this way: direct server return

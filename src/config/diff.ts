@@ -42,6 +42,26 @@ export interface Sections {
   flow: FlowConfig;
 }
 
+/** For people, where it is found in the file. */
+export const sectionText: { readonly [S in keyof Sections]: string } = {
+  system: 'system',
+  port: 'interface',
+  interface: 'unit',
+  'routing-instance': 'routing instance',
+  'static-route': 'static route',
+  'auto-route-injection': 'auto-route-injection export',
+  filter: 'firewall filter',
+  profile: 'network-monitoring profile',
+  'traffic-load-balance': 'traffic-load-balance instance',
+  group: 'group',
+  'virtual-service': 'virtual service',
+  vpn: 'VPN',
+  zone: 'security zone',
+  policies: 'policies',
+  'default-policy': 'default-policy',
+  flow: 'flow',
+};
+
 /** before null: added. after null: removed. */
 export type Change = {
   [S in keyof Sections]: {

@@ -41,4 +41,6 @@ export const tuning = {
   /** frames, a power of two */
   handOverRing: 4_096,
   neighbourLimit: 65_536,
+  /** more than twice those of the configuration that a node starts with: the memory is touched once they are used */
+  spareSas: 16_384,
 } as const;

@@ -30,10 +30,27 @@ export class AriSession {
   #cancelRetry: () => void = () => {};
   /** said once, not at every attempt */
   #complained = false;
+  #addresses: readonly Address[];
 
   constructor(options: AriSessionOptions) {
     this.#options = options;
+    this.#addresses = options.addresses;
     void this.#connect();
+  }
+
+  get controlSocket(): string {
+    return this.#options.router.controlSocket;
+  }
+
+  /** The node's own addresses are these from now on. */
+  update(addresses: readonly Address[]): void {
+    const isSame = addresses.map(String).join() === this.#addresses.map(String).join();
+    this.#addresses = addresses;
+    if (!isSame && this.#isOpen) this.#client?.request('ari.open', this.#hello()).catch(() => {});
+  }
+
+  #hello(): object {
+    return { hostName: this.#options.hostName, addresses: this.#addresses.map(String) };
   }
 
   get isOpen(): boolean {
@@ -63,7 +80,7 @@ export class AriSession {
   }
 
   async #connect(): Promise<void> {
-    const { router, hostName, addresses, onOpen, onSuperseded, log } = this.#options;
+    const { router, onOpen, onSuperseded, log } = this.#options;
     try {
       const client = await ControlClient.open(router.controlSocket);
       this.#client = client;
@@ -73,7 +90,7 @@ export class AriSession {
         client.close();
         return;
       }
-      await client.request('ari.open', { hostName, addresses: addresses.map(String) });
+      await client.request('ari.open', this.#hello());
       this.#isOpen = true;
       this.#complained = false;
       log(`router ${router.name}: session open, routes are exported`);

@@ -6,19 +6,24 @@
  *   every 50 ms   neighbours, tunnels that prove themselves, ports that vanish, memory to free
  *   stop     routers hear first, then no packet is taken any more, what is held drains, threads and socket go
  */
-import type { Config, VpnConfig } from '../config/config.js';
+import type { AriExportConfig, Config, VpnConfig } from '../config/config.js';
 import { tuning } from '../config/limits.js';
+import { checkConfig, type Surroundings } from '../config/load.js';
+import { type Problem, problemText } from '../config/problem.js';
+import type { Address } from '../model/address.js';
 import { NodeDriver } from '../node/drive.js';
 import type { NodeAction, NodeEvent, Report } from '../node/event.js';
+import { groupBy } from '../node/group-by.js';
 import { performNative } from '../node/native-actions.js';
 import { NeighbourWatch } from '../node/neighbour-watch.js';
-import { manualTunnels } from '../node/tunnel.js';
 import { Dataplane, type WorkerFailure } from '../pipeline/dataplane.js';
 import type { Timers } from '../pipeline/timers.js';
 import { AriSession } from './ari-session.js';
+import { readText, surroundings } from './config-file.js';
+import { drainEvent } from './drain.js';
 import { StartError } from './errors.js';
 import { claimGeneration, epochOf, largestEpoch } from './generation.js';
-import { openPorts } from './ports.js';
+import { type ApplyReport, type ChangeLine, LiveConfig, sequenceName } from './live-config.js';
 import { ProofWatch } from './proof-watch.js';
 import { SequenceStore } from './sequences.js';
 import { type ControlHandler, ControlServer } from './server.js';
@@ -34,6 +39,14 @@ export interface DaemonOptions {
   readonly log: (line: string) => void;
   /** Something failed that ends the run: it is being stopped. */
   readonly onFailure: (message: string) => void;
+  /** where keys of configurations that are applied later come from; this process's when left out */
+  readonly surroundings?: Surroundings;
+}
+
+/** Instead of an ApplyReport: nothing was changed. */
+export interface BadConfiguration {
+  readonly outcome: 'bad-configuration';
+  readonly problems: readonly Problem[];
 }
 
 const lookMs = 50;
@@ -71,9 +84,8 @@ export class Daemon {
   readonly #startedMs = nowMs();
   readonly #closedPorts = new Set<string>();
   readonly #saidOf = new Set<string>();
-  #portNames: readonly string[] = [];
+  #live!: LiveConfig;
   #server: ControlServer | null = null;
-  #generation: number | null = null;
   #sequences: SequenceStore | null = null;
   #stopLooking: () => void = () => {};
   #looks = 0;
@@ -119,36 +131,27 @@ export class Daemon {
 
   async #start(): Promise<void> {
     const { config, log } = this.#options;
+    const { stateDirectory } = config.system;
+    this.#sequences = stateDirectory === null ? null : new SequenceStore(stateDirectory);
+    this.#live = new LiveConfig({
+      plane: this.#dataplane.native,
+      node: this.#node,
+      timers,
+      log,
+      state: () => this.#driver.state,
+      post: (...events) => this.#post(...events),
+      claimGeneration: () => this.#claim(),
+      sequences: this.#sequences,
+      saveSequences: () => this.#saveSequences(),
+      onChanged: (next) => this.#updateSessions(next),
+    });
     this.#server = await ControlServer.listen(this.socket, this.#handler());
-    if (config.vpns.length > 0) {
-      this.#generation = this.#claim();
-      const { stateDirectory } = config.system;
-      this.#sequences = stateDirectory === null ? null : new SequenceStore(stateDirectory);
-    }
-    const ports = openPorts(this.#dataplane.native, this.#node, config);
-    this.#portNames = [...ports].sort(([, a], [, b]) => a.index - b.index).map(([name]) => name);
-    for (const [name, { index }] of ports) {
-      const { mode } = this.#dataplane.native.portStatus(this.#node, index);
-      if (mode !== null) log(`${name}: ${mode}`);
-    }
-    this.#post({ kind: 'configured', config, setup: { ports, workers: config.system.workers } });
-    const tunnels = manualTunnels(
-      config,
-      epochOf(this.#generation),
-      (vpn) => this.#sequences?.begin(sequenceName(vpn), lastSequence(vpn)) ?? 1n,
-    );
-    this.#saveSequences();
-    this.#post({ kind: 'tunnels-keyed', tunnels });
-    for (const { manual } of config.vpns) {
-      for (const { key } of [...manual.inbound, manual.outbound]) key.wipe();
-    }
+    this.#live.begin(config, config.vpns.length > 0 ? this.#claim() : null);
     this.#dataplane.on('failed', (failure: WorkerFailure) => this.#options.onFailure(failure.message));
     await this.#dataplane.start();
     this.#stopLooking = timers.every(lookMs, () => this.#look());
-    for (const router of config.autoRouteInjection.export) {
-      this.#sessions.set(router.name, this.#openSession(router));
-    }
-    log(`${config.system.hostName} runs: ${this.#portNames.length} ports, control socket ${this.socket}`);
+    this.#updateSessions(config);
+    log(`${config.system.hostName} runs: ${config.ports.length} ports, control socket ${this.socket}`);
   }
 
   /**
@@ -166,6 +169,7 @@ export class Daemon {
     for (const session of this.#sessions.values()) session.close();
     if (wasExporting) await wait(graceMs);
     this.#stopLooking();
+    this.#live?.close();
     if (this.#dataplane.state === 'running') {
       this.#dataplane.native.setNodeRunning(this.#node, false);
       const end = nowMs() + drainMs;
@@ -176,6 +180,44 @@ export class Daemon {
       this.#options.log(`workers ${report.overdue.join(', ')} did not end in time`);
     await this.#server?.close();
     this.#dataplane.close();
+  }
+
+  /**
+   * The file that it was started with, read again. Says what became of it; what is wrong with the file leaves all as it
+   * was.
+   */
+  reload(): void {
+    const { log, config } = this.#options;
+    if (config.file === '<stdin>') {
+      log('SIGHUP: standard input cannot be read again; penstock apply FILE applies a file');
+      return;
+    }
+    const text = readText(config.file);
+    if (typeof text !== 'string') {
+      log(`${config.file}: ${text.wrong}; nothing was changed`);
+      return;
+    }
+    try {
+      const report = this.#apply(text, config.file, {});
+      if ('problems' in report) for (const problem of report.problems) log(problemText(problem));
+      else for (const { path, message } of report.refused) log(`${path}: ${message}`);
+      if ('problems' in report || report.refused.length > 0) log(`${config.file}: nothing was changed`);
+      else if (report.outcome === 'unchanged') log(`${config.file}: nothing to change`);
+    } catch (error) {
+      log(`${config.file}: ${(error as Error).message}; nothing was changed`);
+    }
+  }
+
+  #apply(
+    text: string,
+    file: string,
+    options: { dryRun?: boolean; confirmSeconds?: number | null },
+  ): ApplyReport | BadConfiguration {
+    const { config, problems } = checkConfig(text, file, this.#options.surroundings ?? surroundings);
+    if (config === null) return { outcome: 'bad-configuration', problems };
+    const report = this.#live.apply(config, options);
+    if (report.outcome === 'applied') this.#options.log(`${file}: applied, ${changesText(report.changes)}`);
+    return report;
   }
 
   /** Every 50 ms: what the native core knows and nobody tells. */
@@ -197,7 +239,8 @@ export class Daemon {
   }
 
   #lookAtPorts(): void {
-    this.#portNames.forEach((name, index) => {
+    this.#live.portNames.forEach((name, index) => {
+      if (name === '') return;
       const { open, fault } = this.#dataplane.native.portStatus(this.#node, index);
       if (open === !this.#closedPorts.has(name)) return;
       if (open) this.#closedPorts.delete(name);
@@ -218,7 +261,7 @@ export class Daemon {
       outbound === null ? [] : [outbound],
     );
     const nameOf = new Map(sas.map((sa) => [sa.index, sa.tunnel]));
-    const vpnOf = new Map(this.#options.config.vpns.map((vpn) => [vpn.name, vpn]));
+    const vpnOf = new Map(this.#live.config.vpns.map((vpn) => [vpn.name, vpn]));
     for (const { index, rekeyWanted, events, sequence } of this.#dataplane.native.saStatus(
       this.#node,
       'outbound',
@@ -278,12 +321,28 @@ export class Daemon {
     return generation;
   }
 
-  #openSession(router: Config['autoRouteInjection']['export'][number]): AriSession {
+  /** Sessions with the routers of this configuration; those that it has already go on. */
+  #updateSessions(config: Config): void {
+    const addresses = config.interfaces.flatMap(({ addresses: own }) => own.map(({ address }) => address));
+    const routers = new Map(config.autoRouteInjection.export.map((router) => [router.name, router]));
+    for (const [name, session] of this.#sessions) {
+      if (routers.get(name)?.controlSocket === session.controlSocket) continue;
+      session.close();
+      this.#sessions.delete(name);
+    }
+    for (const [name, router] of routers) {
+      const session = this.#sessions.get(name);
+      if (session === undefined) this.#sessions.set(name, this.#openSession(router, addresses));
+      else session.update(addresses);
+    }
+  }
+
+  #openSession(router: AriExportConfig, addresses: readonly Address[]): AriSession {
     const { config, log } = this.#options;
     return new AriSession({
       router,
       hostName: config.system.hostName,
-      addresses: config.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+      addresses,
       timers,
       onOpen: () => this.#post({ kind: 'export-opened', router: router.name }),
       onSuperseded: (routes) => this.#post({ kind: 'routes-superseded', router: router.name, routes }),
@@ -311,12 +370,27 @@ export class Daemon {
   }
 
   #handler(): ControlHandler {
-    const { config } = this.#options;
-    const instances = new Set(config.routingInstances.map(({ name }) => name));
     return {
-      hostName: config.system.hostName,
+      hostName: this.#options.config.system.hostName,
       show: (what, params) => show(this.#view(), what, params),
       explain: (flow, interfaceName) => explain(this.#view(), flow, interfaceName),
+      apply: ({ file, text, dryRun, confirmSeconds }) =>
+        this.#apply(text, file, { dryRun: dryRun ?? false, confirmSeconds: confirmSeconds ?? null }),
+      confirm: () => {
+        this.#live.confirm();
+        return {};
+      },
+      drain: ({ realService, drained, force }) => {
+        const { event, view } = drainEvent(this.#driver.state, realService, drained, force ?? false);
+        for (const { instance, name, unchanged } of view.realServices) {
+          if (unchanged) continue;
+          this.#options.log(
+            `instance ${instance}: real service ${name} ${drained ? 'gets no new flows' : 'gets new flows again'}`,
+          );
+        }
+        this.#post(event);
+        return view;
+      },
       exporterOpened: (exporter, addresses) => {
         this.#options.log(`${exporter} exports routes`);
         this.#post({ kind: 'exporter-opened', exporter, addresses });
@@ -326,6 +400,7 @@ export class Daemon {
         this.#post({ kind: 'exporter-closed', exporter });
       },
       routesAnnounced: (exporter, routes) => {
+        const instances = new Set(this.#live.config.routingInstances.map(({ name }) => name));
         const unknown = routes.find(({ routingInstance }) => !instances.has(routingInstance));
         if (unknown !== undefined) {
           throw new Error(
@@ -346,22 +421,27 @@ export class Daemon {
       nowMs: nowMs(),
       startedMs: this.#startedMs,
       coreEpochMs: Date.now() - coreNowMs(),
-      portNames: this.#portNames,
-      generation: this.#generation,
+      portNames: this.#live.portNames,
+      generation: this.#live.generation,
       busyPercent: this.#busyPercent,
     };
   }
 }
 
-const sequenceName = ({ manual }: VpnConfig) => `${manual.gateway} ${manual.outbound.spi}`;
-
-const lastSequence = ({ extendedSequenceNumber }: VpnConfig) =>
-  extendedSequenceNumber ? (1n << 64n) - 1n : (1n << 32n) - 1n;
-
-/** A tunnel has its SAs twice for a moment when it is re-keyed. */
+/** A tunnel has its SAs twice for a moment when it is re-keyed, and there is room for tunnels to come. */
 function saLimitFor(vpns: readonly VpnConfig[]): number {
   const inbound = vpns.reduce((sum, { manual }) => sum + manual.inbound.length, 0);
-  return 2 * Math.max(inbound, vpns.length) + 64;
+  return 2 * Math.max(inbound, vpns.length) + tuning.spareSas;
+}
+
+/** e.g. `group ipsec_lb srx_group changed, 3 × VPN added` */
+function changesText(changes: readonly ChangeLine[]): string {
+  return [...groupBy(changes, ({ section, change }) => `${section} ${change}`)]
+    .map(([kind, list]) => {
+      const [{ section, name, change }] = list as [ChangeLine];
+      return list.length > 1 ? `${list.length} × ${kind}` : [section, name, change].filter(Boolean).join(' ');
+    })
+    .join(', ');
 }
 
 function reportText(report: Report): string {

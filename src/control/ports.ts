@@ -9,13 +9,34 @@ import { codeOf, StartError } from './errors.js';
 const wireCapacity = 1024;
 
 /**
- * By the port's name. Throws StartError that names the port and the mend: what cannot be opened at the start is a
- * mistake, other than what goes later.
+ * Opens these ports of a configuration: all or none. By the port's name. Throws StartError that names the port and the
+ * mend: what cannot be opened when it is asked for is a mistake, other than what goes later.
  */
-export function openPorts(plane: NativePlane, node: number, config: Config): Map<string, PortBinding> {
+export function openPorts(
+  plane: NativePlane,
+  node: number,
+  config: Config,
+  ports: readonly PortConfig[],
+): Map<string, PortBinding> {
   const bindings = new Map<string, PortBinding>();
+  try {
+    openEach(plane, node, config, ports, bindings);
+    return bindings;
+  } catch (error) {
+    for (const { index } of bindings.values()) plane.removePort(node, index);
+    throw error;
+  }
+}
+
+function openEach(
+  plane: NativePlane,
+  node: number,
+  config: Config,
+  ports: readonly PortConfig[],
+  bindings: Map<string, PortBinding>,
+): void {
   const wires = new Map<string, PortConfig>();
-  for (const port of config.ports) {
+  for (const port of ports) {
     const { port: kind } = port;
     if (kind.kind === 'memory') {
       // both ends of a wire are in this process: two ports that name it
@@ -39,7 +60,6 @@ export function openPorts(plane: NativePlane, node: number, config: Config): Map
   for (const [wire, { name }] of wires) {
     throw new StartError('failure', `${name}: wire ${wire} has one end only; name it at another port, too`);
   }
-  return bindings;
 }
 
 function openPort(

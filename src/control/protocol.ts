@@ -54,6 +54,21 @@ export const parameters = {
     spi: z.int().min(0).max(0xffff_ffff).nullable(),
     interface: z.string().max(63).nullable(),
   }),
+  /** text: of the file, which key files and sockets in it are found by */
+  apply: z.strictObject({
+    file: z.string().min(1).max(4096),
+    text: z.string(),
+    dryRun: z.boolean().optional(),
+    confirmSeconds: z.int().min(1).max(86_400).optional(),
+  }),
+  'apply.confirm': z.strictObject({}),
+  drain: z.strictObject({
+    /** of real services, or `instance/name` */
+    realService: z.string().min(1).max(200),
+    drained: z.boolean(),
+    /** also when no other real service of a group is left for new flows */
+    force: z.boolean().optional(),
+  }),
   'ari.open': z.strictObject({ hostName: z.string().min(1).max(63), addresses: z.array(address).max(4096) }),
   'ari.announce': z.strictObject({ routes: z.array(announcement).max(100_000) }),
   'ari.withdraw': z.strictObject({ routes: z.array(prefixOfInstance).max(100_000) }),

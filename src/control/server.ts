@@ -1,6 +1,7 @@
 /** The control socket's server: requests are answered in order, each connection by itself. */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { GivenFlow } from '../lb/explain.js';
+import type { z } from 'zod';
 import type { Address } from '../model/address.js';
 import type { PrefixOfInstance } from '../node/event.js';
 import type { Announcement } from '../routing/ari.js';
@@ -17,12 +18,18 @@ import {
 } from './protocol.js';
 import { takeSocket } from './socket.js';
 
+export type ApplyRequest = z.infer<typeof parameters.apply>;
+export type DrainRequest = z.infer<typeof parameters.drain>;
+
 /** What the node does with what is asked. Errors that are thrown are the answer. */
 export interface ControlHandler {
   readonly hostName: string;
   show(what: string, params: Readonly<Record<string, unknown>>): object;
   /** where the node sends a flow; interfaceName null: that it comes in by is to be found */
   explain(flow: GivenFlow, interfaceName: string | null): object;
+  apply(request: ApplyRequest): object;
+  confirm(): object;
+  drain(request: DrainRequest): object;
   exporterOpened(exporter: string, addresses: readonly Address[]): void;
   exporterClosed(exporter: string): void;
   routesAnnounced(exporter: string, routes: readonly Announcement[]): void;
@@ -126,6 +133,13 @@ export class ControlServer {
         const { interface: name, ...flow } = read('explain', params);
         return this.#handler.explain(flow, name);
       }
+      case 'apply':
+        return this.#handler.apply(read('apply', params));
+      case 'apply.confirm':
+        read('apply.confirm', params);
+        return this.#handler.confirm();
+      case 'drain':
+        return this.#handler.drain(read('drain', params));
       case 'ari.open': {
         const { hostName, addresses } = read('ari.open', params);
         this.#open(connection, hostName, addresses);
@@ -140,12 +154,15 @@ export class ControlServer {
     }
   }
 
-  /** A gateway that comes again before its old session was seen to end takes the place of that. */
+  /**
+   * A gateway that comes again before its old session was seen to end takes the place of that. One that says it again
+   * has other addresses now.
+   */
   #open(connection: Connection, hostName: string, addresses: readonly Address[]): void {
-    if (connection.exporter !== null)
+    if (connection.exporter !== null && connection.exporter !== hostName)
       throw new Error(`ari.open: this session is ${connection.exporter}'s already`);
     for (const other of this.#connections) {
-      if (other.exporter !== hostName) continue;
+      if (other.exporter !== hostName || other === connection) continue;
       other.exporter = null;
       this.#handler.exporterClosed(hostName);
       other.socket.destroy();

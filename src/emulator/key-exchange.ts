@@ -57,7 +57,7 @@ export class KeyExchange {
     await sleep(clock, linkDelayMs);
     network.post(stations, { kind: 'tunnels-keyed', tunnels: agreed.map(({ keys }) => keys.station) });
     for (const { keys } of agreed) {
-      for (const { key } of [keys.station.outbound, keys.gateway.outbound]) key.wipe();
+      for (const { key } of [...keys.station.inbound, ...keys.gateway.inbound]) key.wipe();
     }
     return unanswered.map(({ station }) => station.number);
   }

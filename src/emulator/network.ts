@@ -47,6 +47,7 @@ export class Network {
   readonly #forwarders = new Map<string, ForwarderNode>();
   /** forwarders that start() is to configure */
   readonly #pending: (() => void)[] = [];
+  readonly #ports = new Map<string, ReadonlyMap<string, PortBinding>>();
   /** ends of wires that wait for the other */
   readonly #ends = new Map<string, { node: number; connect: (port: number) => void }>();
 
@@ -84,10 +85,8 @@ export class Network {
     );
     const forwarder = { name, index, config, driver, neighbours: new NeighbourWatch(), running: true };
     this.#forwarders.set(name, forwarder);
-    this.#pending.push(() => {
-      const setup = { ports, workers: this.#options.dataplane.workers };
-      driver.post({ kind: 'configured', config, setup });
-    });
+    this.#ports.set(name, ports);
+    this.#pending.push(() => this.configure(name, config));
     return forwarder;
   }
 
@@ -101,6 +100,12 @@ export class Network {
         this.tell(name, router, exporterOpened(name, config));
       }
     }
+  }
+
+  /** A forwarder goes by this configuration from now on, on the wires that it has. */
+  configure(name: string, config: Config): void {
+    const setup = { ports: this.#ports.get(name)!, workers: this.#options.dataplane.workers };
+    this.post(name, { kind: 'configured', config, setup });
   }
 
   state(name: string): NodeState {

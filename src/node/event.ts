@@ -52,6 +52,8 @@ export type NodeEvent =
     }
   /** A packet authenticated on an inbound SA of each since it was last said. */
   | { readonly kind: 'tunnels-proven'; readonly tunnels: readonly string[] }
+  /** Real services (keys) that get no new flows, or do again. */
+  | { readonly kind: 'drained'; readonly realServices: readonly string[]; readonly drained: boolean }
   /** Answers build-group. */
   | {
       readonly kind: 'group-built';
@@ -90,6 +92,15 @@ export interface OutboundSaRequest extends SaKey {
   readonly routingInstance: number;
 }
 
+/** An SA in the native slab that is to go by what its tunnel says now. */
+export interface ChangedSa {
+  readonly tunnel: Tunnel;
+  readonly spi: number;
+  readonly index: number;
+}
+
+export type ChangedOutboundSa = ChangedSa & Pick<OutboundSaRequest, 'mtu' | 'routingInstance'>;
+
 export type NodeAction =
   | { readonly kind: 'publish'; readonly parts: TableParts }
   /** Answered by sas-added. */
@@ -100,6 +111,13 @@ export type NodeAction =
       readonly workers: number;
       readonly inbound: readonly InboundSaRequest[];
       readonly outbound: readonly OutboundSaRequest[];
+    }
+  /** Before the publication that goes with it. */
+  | {
+      readonly kind: 'change-sas';
+      readonly workers: number;
+      readonly inbound: readonly ChangedSa[];
+      readonly outbound: readonly ChangedOutboundSa[];
     }
   | { readonly kind: 'retire-sas'; readonly inbound: readonly number[]; readonly outbound: readonly number[] }
   /** Answered by group-built. */

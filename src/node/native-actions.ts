@@ -14,6 +14,9 @@ export function performNative(plane: NativePlane, node: number, action: NodeActi
       return [];
     case 'add-sas':
       return [addSas(plane, node, action)];
+    case 'change-sas':
+      changeSas(plane, node, action);
+      return [];
     case 'retire-sas':
       if (action.inbound.length > 0) plane.retireSas(node, 'inbound', [...action.inbound]);
       if (action.outbound.length > 0) plane.retireSas(node, 'outbound', [...action.outbound]);
@@ -49,6 +52,31 @@ function addSas(plane: NativePlane, node: number, action: NodeAction & { kind: '
     inbound: added(inbound, inboundIndices),
     outbound: added(outbound, outboundIndices),
   };
+}
+
+/** SAs keep their keys and numbers: what stands here for these is not looked at. */
+const kept = {
+  key: new Uint8Array(20),
+  nodeId: 1,
+  epoch: 0,
+  nextSequence: 1n,
+};
+
+function changeSas(plane: NativePlane, node: number, action: NodeAction & { kind: 'change-sas' }): void {
+  const { workers, inbound, outbound } = action;
+  plane.changeSas(
+    node,
+    'inbound',
+    inbound.map((change) => ({ index: change.index, ...inboundOptions(change, kept.key, workers) })),
+  );
+  plane.changeSas(
+    node,
+    'outbound',
+    outbound.map((change) => ({
+      index: change.index,
+      ...outboundOptions({ ...change, ...kept }, kept.key, workers, kept.nodeId),
+    })),
+  );
 }
 
 /** Copies of the keys, which are zero when `use` has returned or thrown. */
@@ -92,7 +120,7 @@ function commonOptions(tunnel: Tunnel, workers: number) {
 export const anchorOf = (tunnelId: number, workers: number) => tunnelId % workers;
 
 function inboundOptions(
-  { tunnel, spi }: InboundSaRequest,
+  { tunnel, spi, highestSequence }: Omit<InboundSaRequest, 'key'>,
   key: Uint8Array,
   workers: number,
 ): InboundSaOptions {
@@ -102,12 +130,13 @@ function inboundOptions(
     spi,
     key,
     replayWindow: antiReplayWindowSize ?? 0,
+    ...(highestSequence === undefined ? {} : { highestSequence }),
     copyOuterDscp,
   };
 }
 
 function outboundOptions(
-  { tunnel, spi, epoch, nextSequence, mtu, routingInstance }: OutboundSaRequest,
+  { tunnel, spi, epoch, nextSequence, mtu, routingInstance }: Omit<OutboundSaRequest, 'key'>,
   key: Uint8Array,
   workers: number,
   nodeId: number,

@@ -42,26 +42,52 @@ export function configureServices(state: NodeState, config: Config, nowMs: numbe
       );
       const key = groupKey(instance.name, service.name);
       const before = state.groups.get(key);
-      const sameMembers =
-        before !== undefined &&
-        before.group.realServices.map(({ name }) => name).join(' ') ===
-          realServices.map(({ name }) => name).join(' ');
-      groups.set(key, {
-        instance: instance.name,
-        service,
-        group: { ...found, realServices },
-        asked: { ticket: 0, dead: new Set() },
-        dead: sameMembers ? before.dead : new Set(realServices.map(({ name }) => name)),
-        slots: sameMembers ? before.slots : emptySlots(realServices.length),
-        sinceMs: before?.sinceMs ?? nowMs,
-      });
+      const group = { ...found, realServices };
+      const size = defaultTableSize(realServices.length);
+      const wanted = { service, group, size };
+      const asked = { ticket: 0, dead: new Set<string>() };
+      // the table that there is goes on until the new one is dealt
+      groups.set(
+        key,
+        before === undefined
+          ? {
+              instance: instance.name,
+              service,
+              group,
+              wanted,
+              asked,
+              dead: new Set(realServices.map(({ name }) => name)),
+              slots: new Uint16Array(size).fill(noMember),
+              sinceMs: nowMs,
+            }
+          : { ...before, wanted, asked },
+      );
     }
   }
-  return judge({ ...state, services, groups }, new Set(groups.keys()), nowMs, 'configuration');
+  const drainedOnes = new Set([...state.drained].filter((key) => services.has(key)));
+  const next = { ...state, services, groups, drained: drainedOnes };
+  return judge(next, new Set(groups.keys()), nowMs, 'configuration');
 }
 
-function emptySlots(members: number): Uint16Array {
-  return new Uint16Array(defaultTableSize(members)).fill(noMember);
+/** Real services that get no new flows any more, or do again; those that there are not are passed over. */
+export function drained(
+  state: NodeState,
+  realServices: readonly string[],
+  isDrained: boolean,
+  nowMs: number,
+): Stepped {
+  const now = new Set(state.drained);
+  for (const key of realServices) {
+    if (isDrained && state.services.has(key)) now.add(key);
+    else now.delete(key);
+  }
+  const touched = new Set(realServices.filter((key) => now.has(key) !== state.drained.has(key)));
+  const groups = [...state.groups]
+    .filter(([, { instance, wanted }]) =>
+      wanted.group.realServices.some(({ name }) => touched.has(realServiceKey(instance, name))),
+    )
+    .map(([key]) => key);
+  return judge({ ...state, drained: now }, new Set(groups), nowMs, 'drain');
 }
 
 /** Neighbours that began or ceased to answer. */
@@ -94,7 +120,10 @@ export function exporterOpened(
   const services = new Map(state.services);
   for (const { instance, name, address } of realServicesOf(state)) {
     const key = realServiceKey(instance, name);
-    if (own.has(String(address))) services.set(key, { ...services.get(key)!, session: 'up', exporter });
+    const service = services.get(key)!;
+    if (own.has(String(address))) services.set(key, { ...service, session: 'up', exporter });
+    else if (service.exporter === exporter)
+      services.set(key, { ...service, session: 'none', exporter: null });
   }
   return judge({ ...state, services }, new Set(), nowMs, 'control session');
 }
@@ -170,8 +199,8 @@ export function judge(
     actions.push({ kind: 'report', report: { kind: 'real-service', instance, name, up, sign } });
   }
   let next: NodeState = { ...state, services };
-  for (const [key, { instance, group }] of next.groups) {
-    const touched = group.realServices.some(({ name }) => changed.has(realServiceKey(instance, name)));
+  for (const [key, { instance, wanted }] of next.groups) {
+    const touched = wanted.group.realServices.some(({ name }) => changed.has(realServiceKey(instance, name)));
     if (!touched && !rebuild.has(key)) continue;
     const asked = askForTable(next, key);
     next = asked.state;
@@ -182,17 +211,18 @@ export function judge(
 
 function askForTable(state: NodeState, key: string): Stepped {
   const group = state.groups.get(key)!;
-  const { realServices } = group.group;
+  const { wanted } = group;
+  const { realServices } = wanted.group;
   const dead = realServices
-    .filter(({ name }) => state.services.get(realServiceKey(group.instance, name))?.up !== true)
+    .filter(({ name }) => !isEligible(state, realServiceKey(group.instance, name)))
     .map(({ name }) => name);
   const { ticket } = state;
   const groups = new Map(state.groups).set(key, { ...group, asked: { ticket, dead: new Set(dead) } });
   const options = {
     members: realServices.map(({ name, weight }) => ({ name, weight })),
     dead,
-    seed: BigInt(group.service.hashSeed),
-    size: group.slots.length,
+    seed: BigInt(wanted.service.hashSeed),
+    size: wanted.size,
     slack: 0,
   };
   return {
@@ -200,6 +230,10 @@ function askForTable(state: NodeState, key: string): Stepped {
     actions: [{ kind: 'build-group', group: key, ticket, options }],
   };
 }
+
+/** For new flows: up, and not drained. */
+export const isEligible = ({ services, drained: out }: NodeState, key: string): boolean =>
+  services.get(key)?.up === true && !out.has(key);
 
 /** A table that was asked for. One that is late is passed over: a newer one is on its way. */
 export function groupBuilt(
@@ -214,9 +248,10 @@ export function groupBuilt(
   const wasUp = group.slots.some((member) => member !== noMember);
   const isUp = slots.some((member) => member !== noMember);
   const sinceMs = wasUp === isUp ? group.sinceMs : nowMs;
-  const dealt: Group = { ...group, slots, dead: group.asked.dead, sinceMs };
+  const { service, group: dealtBy } = group.wanted;
+  const dealt: Group = { ...group, service, group: dealtBy, slots, dead: group.asked.dead, sinceMs };
   const groups = new Map(state.groups).set(key, dealt);
-  const members = group.group.realServices;
+  const members = dealtBy.realServices;
   const moved = movedSlots(group, dealt);
   const up = members.filter(
     ({ name }) => state.services.get(realServiceKey(group.instance, name))?.up === true,
@@ -234,11 +269,16 @@ export function groupBuilt(
   };
 }
 
+type Dealt = Pick<Group, 'group' | 'slots' | 'dead'>;
+
 /** What the tables of a group moved from one to the other: of necessity, and between members that were up all along. */
-export function movedSlots(before: Group, after: Group): { slots: number; rehomed: number; others: number } {
-  const table = ({ group, slots, dead }: Group) => ({ members: group.realServices, slots, dead });
+export function movedSlots(before: Dealt, after: Dealt): { slots: number; rehomed: number; others: number } {
+  const table = ({ group, slots, dead }: Dealt) => ({ members: group.realServices, slots, dead });
   const { total, moved, excess } = movement(table(before), table(after));
-  return { slots: total, rehomed: moved - excess, others: excess };
+  const slots = after.slots.length;
+  // tables of different sizes are compared hash by hash
+  const inSlots = (count: number) => Math.round((count * slots) / total);
+  return { slots, rehomed: inSlots(moved) - inSlots(excess), others: inSlots(excess) };
 }
 
 /** The real service that the table gives a source address, null: none is up, or there is no such virtual service. */

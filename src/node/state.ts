@@ -32,11 +32,18 @@ export interface RealService {
 /** A virtual service with its group. */
 export interface Group {
   readonly instance: string;
+  /** what the slots were dealt by: its members are what they number */
   readonly service: VirtualServiceConfig;
   readonly group: TlbGroupConfig;
+  /** what the next table is dealt by */
+  readonly wanted: {
+    readonly service: VirtualServiceConfig;
+    readonly group: TlbGroupConfig;
+    readonly size: number;
+  };
   /** the last build that was asked for; an answer to an older one is late */
   readonly asked: { readonly ticket: number; readonly dead: ReadonlySet<string> };
-  /** names of members that were down when the slots were dealt */
+  /** names of members that were down or drained when the slots were dealt */
   readonly dead: ReadonlySet<string>;
   /** member index per slot, 0xffff: none */
   readonly slots: Uint16Array;
@@ -63,6 +70,8 @@ export interface NodeState {
   readonly routes: RouteTable;
   /** by realServiceKey() */
   readonly services: ReadonlyMap<string, RealService>;
+  /** keys of real services that get no new flows */
+  readonly drained: ReadonlySet<string>;
   /** by groupKey() */
   readonly groups: ReadonlyMap<string, Group>;
   readonly tunnels: ReadonlyMap<string, TunnelState>;
@@ -95,6 +104,7 @@ export const emptyNode: NodeState = {
   },
   routes: emptyTable,
   services: new Map(),
+  drained: new Set(),
   groups: new Map(),
   tunnels: new Map(),
   adding: new Map(),

@@ -12,6 +12,7 @@ import type { NodeAction, NodeEvent, Setup } from './event.js';
 import { groupBy } from './group-by.js';
 import {
   configureServices,
+  drained,
   exporterClosed,
   exporterOpened,
   groupBuilt,
@@ -34,6 +35,7 @@ import {
   sasAdded,
   tunnelsKeyed,
   tunnelsProven,
+  tunnelsReconfigured,
   tunnelsRemoved,
 } from './tunnels.js';
 
@@ -54,6 +56,8 @@ export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped
       return sasAdded(state, event.ticket, event.inbound, event.outbound, nowMs);
     case 'tunnels-proven':
       return tunnelsProven(state, event.tunnels);
+    case 'drained':
+      return drained(state, event.realServices, event.drained, nowMs);
     case 'group-built':
       return groupBuilt(state, event.group, event.ticket, event.slots, nowMs);
     case 'exporter-opened':
@@ -126,7 +130,9 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
     },
   };
   const dirty = withDirty(next, 'interfaces', 'filters', 'groups', 'routes', 'spis', 'policies', 'flow');
-  return configureServices(dirty, config, nowMs);
+  const services = configureServices(dirty, config, nowMs);
+  const tunnels = tunnelsReconfigured(state, services.state, nowMs);
+  return { state: tunnels.state, actions: [...services.actions, ...tunnels.actions] };
 }
 
 /** A static route through an st0 unit needs to know the tunnel: the one that is bound to it, if it is just one. */

@@ -35,13 +35,18 @@ export interface SaKey {
   readonly spi: number;
   /** AES key, then the 4-byte salt */
   readonly key: Secret;
+  /** inbound, of a key that was used before: everything up to it counts as seen */
+  readonly highestSequence?: bigint;
 }
 
-/** Keys for a tunnel; those that it had before go. */
+/** Keys for a tunnel; those that it had before go, unless they are kept. */
 export interface TunnelKeys {
   readonly tunnel: Tunnel;
   readonly inbound: readonly SaKey[];
-  readonly outbound: SaKey;
+  /** SPIs of its inbound SAs that go on, windows and all; none when left out */
+  readonly kept?: readonly number[];
+  /** null: the SA that it has goes on, numbers and all */
+  readonly outbound: SaKey | null;
   /**
    * 0…4095: this node's generation since the key was first used here, part of every IV (specs: node-id | epoch |
    * counter). null: unknown, or no longer 12 bits, so nothing is sealed.
@@ -53,12 +58,12 @@ export interface TunnelKeys {
 
 /** The tunnels of a configuration with manual keys. epoch: see TunnelKeys; nextSequence: of an outbound SA. */
 export function manualTunnels(
-  config: Config,
+  { vpns }: Pick<Config, 'vpns'>,
   epoch: number | null,
   nextSequence: (vpn: VpnConfig) => bigint = () => 1n,
 ): TunnelKeys[] {
-  return config.vpns.map((vpn, id) => ({
-    tunnel: tunnelOf(vpn, id),
+  return vpns.map((vpn, id) => ({
+    tunnel: manualTunnel(vpn, id),
     inbound: vpn.manual.inbound,
     outbound: vpn.manual.outbound,
     epoch,
@@ -66,7 +71,8 @@ export function manualTunnels(
   }));
 }
 
-function tunnelOf(vpn: VpnConfig, id: number): Tunnel {
+/** id: see Tunnel. */
+export function manualTunnel(vpn: VpnConfig, id: number): Tunnel {
   const { gateway, localAddress, routingInstance } = vpn.manual;
   return {
     name: vpn.name,

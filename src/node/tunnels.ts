@@ -1,21 +1,28 @@
 /** Tunnels: their SAs, their routes, and who is told of these. */
+import type { AriExportConfig } from '../config/config.js';
 import { type Announcement, tunnelRoute, tunnelRoutesBySource } from '../routing/ari.js';
 import type { Route } from '../routing/route.js';
 import { adjacencies, changeRoutes } from '../routing/table.js';
-import type { AddedSa, NodeAction, OutboundSaRequest, PrefixOfInstance } from './event.js';
+import type { AddedSa, ChangedOutboundSa, NodeAction, OutboundSaRequest, PrefixOfInstance } from './event.js';
 import { groupBy } from './group-by.js';
 import type { Stepped } from './services.js';
 import { type NodeState, type TunnelState, withDirty } from './state.js';
-import type { TunnelKeys } from './tunnel.js';
+import type { Tunnel, TunnelKeys } from './tunnel.js';
 
-/** Keys go to the native core first; routes and SPIs follow once it has said where the SAs are. */
+/**
+ * Keys go to the native core first; routes and SPIs follow once it has said where the SAs are. SAs that are kept go by
+ * what their tunnels say now before that.
+ */
 export function tunnelsKeyed(state: NodeState, keys: readonly TunnelKeys[]): Stepped {
   const nodeId = state.config?.system.nodeId ?? null;
   const { ticket } = state;
   const actions: NodeAction[] = [];
   const outbound: OutboundSaRequest[] = [];
   const mtuTo = pathMtu(state);
+  const changed = keys.filter(({ kept, outbound: sa }) => sa === null || (kept?.length ?? 0) > 0);
+  if (changed.length > 0) actions.push(changeKept(state, changed, mtuTo));
   for (const { tunnel, outbound: sa, epoch, nextSequence } of keys) {
+    if (sa === null) continue;
     const refusal = sealingRefused(nodeId, epoch);
     if (refusal !== null) {
       actions.push({ kind: 'report', report: { kind: 'refused', tunnel: tunnel.name, reason: refusal } });
@@ -43,6 +50,116 @@ export function tunnelsKeyed(state: NodeState, keys: readonly TunnelKeys[]): Ste
     state: { ...state, ticket: ticket + 1, adding: new Map(state.adding).set(ticket, keys) },
     actions,
   };
+}
+
+function changeKept(
+  state: NodeState,
+  keys: readonly TunnelKeys[],
+  mtuTo: ReturnType<typeof pathMtu>,
+): NodeAction {
+  return {
+    kind: 'change-sas',
+    workers: state.setup.workers,
+    inbound: keys.flatMap(({ tunnel, kept = [] }) =>
+      (state.tunnels.get(tunnel.name)?.inbound ?? []).flatMap(({ spi, index }) =>
+        kept.includes(spi) ? [{ tunnel, spi, index }] : [],
+      ),
+    ),
+    outbound: keys.flatMap(({ tunnel, outbound }) => {
+      const sa = state.tunnels.get(tunnel.name)?.outbound ?? null;
+      return outbound !== null || sa === null ? [] : [changedOutbound(state, tunnel, sa, mtuTo)];
+    }),
+  };
+}
+
+function changedOutbound(
+  { numberings }: NodeState,
+  tunnel: Tunnel,
+  { spi, index }: AddedSa,
+  mtuTo: ReturnType<typeof pathMtu>,
+): ChangedOutboundSa {
+  const mtu = mtuTo(tunnel.routingInstance, tunnel.gateway);
+  return { tunnel, spi, index, mtu, routingInstance: numberings.routingInstances.of(tunnel.routingInstance) };
+}
+
+/**
+ * After a new configuration, for tunnels that stay: their routes in the instances that their interfaces are in now,
+ * the MTU of the paths that there are now, and announcements to the routers that there are now.
+ */
+export function tunnelsReconfigured(before: NodeState, state: NodeState, nowMs: number): Stepped {
+  const mtuBefore = pathMtu(before);
+  const mtuTo = pathMtu(state);
+  const moved: Tunnel[] = [];
+  const outbound: ChangedOutboundSa[] = [];
+  for (const { tunnel, outbound: sa } of state.tunnels.values()) {
+    const { bindInterface, routingInstance, gateway } = tunnel;
+    if (instanceNameOf(before, bindInterface) !== instanceNameOf(state, bindInterface)) moved.push(tunnel);
+    if (sa !== null && mtuTo(routingInstance, gateway) !== mtuBefore(routingInstance, gateway))
+      outbound.push(changedOutbound(state, tunnel, sa, mtuTo));
+  }
+  const actions: NodeAction[] = [];
+  if (outbound.length > 0)
+    actions.push({ kind: 'change-sas', workers: state.setup.workers, inbound: [], outbound });
+  const exports = exportsReconfigured(before, state);
+  return {
+    state: withRoutesOf(exports.state, moved, nowMs),
+    actions: [...actions, ...exports.actions],
+  };
+}
+
+/** Routers that are gone, or are told something else from now on, have been told nothing. */
+function exportsReconfigured(before: NodeState, state: NodeState): Stepped {
+  const now = new Map(state.config?.autoRouteInjection.export.map((router) => [router.name, router]));
+  const gone = new Set([...state.routers].filter((name) => !now.has(name)));
+  const changed = (before.config?.autoRouteInjection.export ?? []).filter(({ name, ...was }) => {
+    const is = now.get(name);
+    return is !== undefined && !isSameExport(was, is);
+  });
+  if (gone.size === 0 && changed.length === 0) return { state, actions: [] };
+  const elsewhere = changed.filter((was) => now.get(was.name)!.routingInstance !== was.routingInstance);
+  const actions: NodeAction[] = elsewhere.map(({ name: router }) => ({
+    kind: 'withdraw',
+    router,
+    routes: [...before.tunnels.values()]
+      .filter(({ announcedTo }) => announcedTo.has(router))
+      .flatMap((tunnel) => announcementsOf(before, router, tunnel)),
+  }));
+  const untold = new Set([...gone, ...changed.map(({ name }) => name)]);
+  const tunnels = new Map(state.tunnels);
+  for (const [name, tunnel] of tunnels) {
+    const announcedTo = new Set([...tunnel.announcedTo].filter((router) => !untold.has(router)));
+    tunnels.set(name, { ...tunnel, announcedTo });
+  }
+  const routers = new Set([...state.routers].filter((name) => !gone.has(name)));
+  const announced = announceUntold({ ...state, tunnels, routers });
+  return { state: announced.state, actions: [...actions, ...announced.actions] };
+}
+
+const isSameExport = (a: Omit<AriExportConfig, 'name'>, b: Omit<AriExportConfig, 'name'>) =>
+  a.routingInstance === b.routingInstance &&
+  String(a.nextHop.inet) === String(b.nextHop.inet) &&
+  String(a.nextHop.inet6) === String(b.nextHop.inet6);
+
+/** With the routes of these tunnels, and without those that they had. */
+function withRoutesOf(state: NodeState, tunnels: readonly Tunnel[], nowMs: number): NodeState {
+  if (tunnels.length === 0) return state;
+  const names = new Set(tunnels.map(({ name }) => name));
+  const routes = changeRoutes(state.routes, {
+    removeIf: ({ protocol, nextHop }) =>
+      protocol === 'ari-ts' && nextHop.kind === 'tunnel' && names.has(nextHop.tunnel),
+    add: tunnels.flatMap((tunnel) => routesOf(state, tunnel, nowMs)),
+  });
+  return withDirty({ ...state, routes }, 'routes');
+}
+
+function routesOf(state: NodeState, tunnel: Tunnel, nowMs: number): Route[] {
+  const { name, bindInterface, bySource, selectors } = tunnel;
+  const instance = instanceNameOf(state, bindInterface);
+  return selectors.flatMap((selector) =>
+    bySource === null
+      ? [tunnelRoute(name, bindInterface, instance, selector.remote, nowMs)]
+      : tunnelRoutesBySource(name, bindInterface, instance, bySource, selector, nowMs),
+  );
 }
 
 /** IV = node-id (4 bits) | epoch (12) | counter (48): with any of them unknown an IV might come twice. */
@@ -83,37 +200,54 @@ export function sasAdded(
   const outboundOf = new Map(outbound.map((sa) => [sa.tunnel, sa]));
   const tunnels = new Map(state.tunnels);
   const retiring = { inbound: [...state.retiring.inbound], outbound: [...state.retiring.outbound] };
-  const routes: Route[] = [];
   const keyed: string[] = [];
-  for (const { tunnel } of keys) {
+  const rerouted: Tunnel[] = [];
+  const withdrawn: NodeAction[] = [];
+  for (const { tunnel, kept: keptSpis = [], outbound: key } of keys) {
     const before = tunnels.get(tunnel.name);
-    if (before !== undefined) retire(retiring, before);
-    const sa = outboundOf.get(tunnel.name) ?? null;
-    tunnels.set(tunnel.name, {
+    const isKept = ({ spi }: AddedSa) => keptSpis.includes(spi);
+    const kept = before?.inbound.filter(isKept) ?? [];
+    if (before !== undefined) {
+      retiring.inbound.push(...before.inbound.filter((sa) => !isKept(sa)).map(({ index }) => index));
+      if (before.outbound !== null && key !== null) retiring.outbound.push(before.outbound.index);
+    }
+    const sa = key === null ? (before?.outbound ?? null) : (outboundOf.get(tunnel.name) ?? null);
+    const stays = before !== undefined && hasSameRoutes(before.tunnel, tunnel);
+    const after: TunnelState = {
       tunnel,
-      inbound: inboundOf.get(tunnel.name) ?? [],
+      inbound: [...kept, ...(inboundOf.get(tunnel.name) ?? [])],
       outbound: sa,
       proven: before?.proven ?? false,
-      announcedTo: before?.announcedTo ?? new Set(),
+      announcedTo: stays ? before.announcedTo : new Set(),
       sinceMs: nowMs,
-    });
+    };
+    tunnels.set(tunnel.name, after);
     if (tunnel.announced === 'when-keyed' && sa !== null) keyed.push(tunnel.name);
-    const instance = instanceNameOf(state, tunnel.bindInterface);
-    for (const selector of tunnel.selectors) {
-      const { name, bindInterface, bySource } = tunnel;
-      routes.push(
-        ...(bySource === null
-          ? [tunnelRoute(name, bindInterface, instance, selector.remote, nowMs)]
-          : tunnelRoutesBySource(name, bindInterface, instance, bySource, selector, nowMs)),
-      );
-    }
+    if (stays) continue;
+    rerouted.push(tunnel);
+    if (before !== undefined) withdrawn.push(...withdrawalsOf(state, before, after));
   }
-  const next = withDirty(
-    { ...state, adding, tunnels, retiring, routes: changeRoutes(state.routes, { add: routes }) },
-    'routes',
-    'spis',
-  );
-  return tunnelsProven(next, keyed);
+  const next = withDirty({ ...state, adding, tunnels, retiring }, 'routes', 'spis');
+  const announced = tunnelsProven(withRoutesOf(next, rerouted, nowMs), keyed);
+  return { state: announced.state, actions: [...withdrawn, ...announced.actions] };
+}
+
+const hasSameRoutes = (a: Tunnel, b: Tunnel) =>
+  a.bindInterface === b.bindInterface &&
+  a.bySource === b.bySource &&
+  a.selectors.length === b.selectors.length &&
+  a.selectors.every(({ local, remote }, i) => {
+    const other = b.selectors[i]!;
+    return String(local) === String(other.local) && String(remote) === String(other.remote);
+  });
+
+/** What routers were told of a tunnel and is no longer so. */
+function withdrawalsOf(state: NodeState, before: TunnelState, after: TunnelState): NodeAction[] {
+  return [...before.announcedTo].flatMap((router): NodeAction[] => {
+    const stays = new Set(announcementsOf(state, router, after).map(({ prefix }) => String(prefix)));
+    const routes = announcementsOf(state, router, before).filter(({ prefix }) => !stays.has(String(prefix)));
+    return routes.length === 0 ? [] : [{ kind: 'withdraw', router, routes }];
+  });
 }
 
 function retire(retiring: { inbound: number[]; outbound: number[] }, tunnel: TunnelState): void {

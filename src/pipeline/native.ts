@@ -399,7 +399,13 @@ export interface NativePlane {
   addTun(node: number, tun: { interfaceName: string; tap: boolean; mtu: number; mac?: Bytes }): number;
   /** A capture read as input and/or written as output (by one worker). Error with code 'ECAPTURE'. */
   addCapture(node: number, files: CaptureFiles): number;
+  /** Ports may be added while workers run; they are used once interfaces that name them are published. */
   portStatus(node: number, port: number): PortStatus;
+  /**
+   * Not while a published interface names it. What it holds is dropped as port-closed by each worker; it is closed, and
+   * its index free for another, once all have passed (collect).
+   */
+  removePort(node: number, port: number): void;
 
   publish(node: number, parts: TableParts): void;
   /** All or none, and their indices. */
@@ -407,9 +413,20 @@ export interface NativePlane {
   addOutboundSas(node: number, sas: OutboundSaOptions[]): number[];
   /** All or none. Not while a published table names one; zeroised once no worker can see it (collect). */
   retireSas(node: number, direction: 'inbound' | 'outbound', indices: number[]): void;
+  /**
+   * What live SAs go by from now on: selectors, outer headers, MTU, window size. Key (any bytes), SPI, ESN and all
+   * numbers given are passed over: those of the SA stay. To be called before the publication that goes with it.
+   */
+  changeSas(node: number, direction: 'inbound', changes: (InboundSaOptions & { index: number })[]): void;
+  changeSas(node: number, direction: 'outbound', changes: (OutboundSaOptions & { index: number })[]): void;
+  /** SAs that can be added now. */
+  saRoom(node: number): { inbound: number; outbound: number };
+  /** Keys with their salts; the caller zeroises them. */
+  saKeys(node: number, direction: 'inbound' | 'outbound', indices: number[]): Bytes[];
   saStatus(node: number, direction: 'inbound' | 'outbound', indices: number[]): SaStatus[];
 
-  setNodeRunning(node: number, running: boolean): void;
+  /** drains: nothing is received from its ports, what it has is finished. false is shut: all is dropped. */
+  setNodeRunning(node: number, running: boolean | 'runs' | 'drains' | 'shut'): void;
   setSending(node: number, sending: boolean): void;
 
   /**

@@ -178,7 +178,7 @@ inet.0: 1 destinations, 1 routes (1 active, 0 holddown, 0 hidden)
   });
 
   it('of load balancing', () => {
-    const real = { sinceSeconds: 1, neighbour: 'up', session: 'none', slots: 256 };
+    const real = { drained: false, sinceSeconds: 1, neighbour: 'up', session: 'none', slots: 256 };
     const text = showText('traffic-load-balance', {
       virtualServices: [
         {

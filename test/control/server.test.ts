@@ -21,6 +21,9 @@ const handler: ControlHandler = {
     return { what, ...params, big: 2n ** 60n, small: 7n };
   },
   explain: () => ({}),
+  apply: () => ({}),
+  confirm: () => ({}),
+  drain: () => ({}),
   exporterOpened: (exporter, addresses) => void told.push(`opened ${exporter} ${addresses.join(' ')}`),
   exporterClosed: (exporter) => void told.push(`closed ${exporter}`),
   routesAnnounced: (exporter, routes) => {
@@ -154,7 +157,7 @@ describe('ARI over the control socket', () => {
   it('lets a gateway that comes again take the place of its old session', async () => {
     const old = await client();
     await old.request('ari.open', { hostName: 'gw1', addresses: [] });
-    await expect(old.request('ari.open', { hostName: 'gw1', addresses: [] })).rejects.toThrow(
+    await expect(old.request('ari.open', { hostName: 'gw2', addresses: [] })).rejects.toThrow(
       "gw1's already",
     );
     const next = await client();

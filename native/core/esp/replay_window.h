@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace penstock {
 
@@ -77,6 +78,28 @@ class ReplayWindow {
     if (size_ == 0) return;
     const uint64_t bit = sequence & (size_ - 1);
     words_[bit / 64] |= 1ull << bit % 64;
+  }
+
+  // Takes the size of `other`, and its memory for its own. What was seen stays seen; what lies left of the
+  // smaller of the two windows counts as seen.
+  void resize(ReplayWindow& other) {
+    if (other.size_ == size_) return;
+    const uint64_t highest = top();
+    const uint64_t known = std::min(size_, other.size_);
+    if (other.size_ != 0) std::memset(other.words_, 0xff, std::max(other.size_ / 64, 1u) * 8);
+    for (uint64_t back = 0; back < known && back <= highest; ++back) {
+      const uint64_t sequence = highest - back;
+      const uint64_t from = sequence & (size_ - 1);
+      const uint64_t to = sequence & (other.size_ - 1);
+      if ((words_[from / 64] >> from % 64 & 1) == 0) other.words_[to / 64] &= ~(1ull << to % 64);
+    }
+    const bool own = words_ == &word_;
+    const bool others_own = other.words_ == &other.word_;
+    std::swap(word_, other.word_);
+    std::swap(words_, other.words_);
+    if (others_own) words_ = &word_;
+    if (own) other.words_ = &other.word_;
+    std::swap(size_, other.size_);
   }
 
   void prefetch(uint64_t sequence) const {

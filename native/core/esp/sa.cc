@@ -48,6 +48,7 @@ void take(Sa& sa, const SaOptions& options) {
   const uint32_t aes_bytes = options.key_bytes - esp::kSaltBytes;
   gcm_init_key(sa.key, options.key, aes_bytes);
   std::memcpy(&sa.salt, options.key + aes_bytes, esp::kSaltBytes);
+  sa.secret.set(options.key, options.key_bytes);
   sa.spi = options.spi;
   sa.tunnel = options.tunnel;
   sa.anchor = options.anchor;
@@ -179,6 +180,22 @@ std::string OutboundSa::init(const OutboundSaOptions& options) {
   return "";
 }
 
+void OutboundSa::adopt(OutboundSa& other) {
+  std::memcpy(headers, other.headers, sizeof headers);
+  header_sum = other.header_sum;
+  mtu = other.mtu;
+  header_bytes = other.header_bytes;
+  is_v6 = other.is_v6;
+  is_udp = other.is_udp;
+  dscp_is_fixed = other.dscp_is_fixed;
+  df_bit = other.df_bit;
+  tos = other.tos;
+  routing_instance = other.routing_instance;
+  selector = other.selector;
+  selector_count = other.selector_count;
+  further_selectors.swap(other.further_selectors);
+}
+
 DropReason OutboundSa::attend(uint32_t length, uint64_t now_ns) {
   if (spi == 0) return DropReason::no_sa;  // never initialised
   const uint64_t sequence = next_sequence;
@@ -235,6 +252,14 @@ std::string InboundSa::init(const InboundSaOptions& options) {
   window.init(size, options.highest_sequence, is_extended);
   copy_outer_dscp = options.copy_outer_dscp;
   return "";
+}
+
+void InboundSa::adopt(InboundSa& other) {
+  copy_outer_dscp = other.copy_outer_dscp;
+  selector = other.selector;
+  selector_count = other.selector_count;
+  further_selectors.swap(other.further_selectors);
+  window.resize(other.window);
 }
 
 DropReason InboundSa::attend(uint32_t length, uint64_t now_ns) {

@@ -11,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -144,6 +145,26 @@ class SaUse {
   uint64_t attend_ns_ = 0;
 };
 
+// A key as it was given (AES key and salt), for those who may see it: captures that are to be decrypted, and
+// a configuration that comes back.
+class SaSecret {
+ public:
+  SaSecret() = default;
+  SaSecret(const SaSecret&) = delete;
+  SaSecret& operator=(const SaSecret&) = delete;
+  ~SaSecret() { wipe(bytes_, sizeof bytes_); }
+  void set(const uint8_t* key, uint32_t bytes) {
+    std::memcpy(bytes_, key, bytes);
+    size_ = bytes;
+  }
+  const uint8_t* bytes() const { return bytes_; }
+  uint32_t size() const { return size_; }
+
+ private:
+  uint8_t bytes_[32 + esp::kSaltBytes] = {};
+  uint32_t size_ = 0;
+};
+
 struct alignas(64) OutboundSa {
   OutboundSa() = default;
   OutboundSa(const OutboundSa&) = delete;
@@ -165,6 +186,12 @@ struct alignas(64) OutboundSa {
   bool rekey_wanted() const { return events != 0; }
   bool expired() const { return (events & kSaIsSpent) != 0; }
   void set_mtu(uint16_t path_mtu) { mtu = path_mtu; }
+
+  // Anchor worker: goes by the selectors, outer headers, MTU and routing instance of `other` from now on,
+  // which is left with some of the former ones. Neither allocates nor frees.
+  void adopt(OutboundSa& other);
+
+  // Any thread.
   // Outer header(s), ESP header, IV, trailer and tag that an inner packet gets, and its length with them.
   uint32_t seal_overhead(uint32_t inner_length) const { return sealed_length(inner_length) - inner_length; }
   uint32_t sealed_length(uint32_t inner_length) const {
@@ -235,6 +262,7 @@ struct alignas(64) OutboundSa {
   uint64_t low_counter = 0;
   SaUse::Limits limits;
   std::vector<CompiledSelector> further_selectors;
+  SaSecret secret;
 
  private:
   DropReason attend(uint32_t length, uint64_t now_ns);
@@ -254,6 +282,9 @@ struct alignas(64) InboundSa {
   bool rekey_wanted() const { return events != 0; }
   bool expired() const { return (events & kSaIsSpent) != 0; }
   uint64_t highest_sequence() const { return window.top(); }
+
+  // As above: selectors, the window's size, what is copied from the outer header. What was seen stays seen.
+  void adopt(InboundSa& other);
 
   // Anchor worker: whether a packet of this inner length may pass; kNone or lifetime.
   DropReason admit(uint32_t length, uint64_t now_ns) {
@@ -285,6 +316,7 @@ struct alignas(64) InboundSa {
   uint32_t spi = 0;
   SaUse::Limits limits;
   std::vector<CompiledSelector> further_selectors;
+  SaSecret secret;
 
  private:
   DropReason attend(uint32_t length, uint64_t now_ns);

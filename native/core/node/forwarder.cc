@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "shard.h"
 
@@ -79,24 +80,47 @@ void Forwarder::attached() {
   for (uint32_t w = 0; w < shards_.size(); ++w) shards_[w] = std::make_unique<Shard>(*this, w);
 }
 
-void Forwarder::port_added() {
-  for (auto& shard : shards_) {
-    shard->sending.emplace_back();
-    shard->openings.push_back(0);
+// Control thread.
+void Forwarder::Shard::change(SaChange* change) {
+  change->next = changes.load(std::memory_order_relaxed);
+  while (!changes.compare_exchange_weak(change->next, change, std::memory_order_release)) {
+  }
+}
+
+// Changes come last first, and are made first come first served; a few a turn, since their SAs are cold.
+void Forwarder::Shard::make_changes() {
+  SaChange* list = changes.exchange(nullptr, std::memory_order_acquire);
+  SaChange* last = list;
+  SaChange* first = nullptr;
+  while (list != nullptr) first = std::exchange(list, std::exchange(list->next, first));
+  if (first != nullptr) {
+    (first_change == nullptr ? first_change : last_change->next) = first;
+    last_change = last;
+  }
+  for (uint32_t i = 0; i < kChangesPerTurn && first_change != nullptr; ++i) {
+    SaChange& change = *first_change;
+    first_change = change.next;
+    if (change.inbound != nullptr) node.inbound_[change.index].adopt(*change.inbound);
+    if (change.outbound != nullptr) node.outbound_[change.index].adopt(*change.outbound);
+    change.applied.store(true, std::memory_order_release);
   }
 }
 
 bool Forwarder::poll(uint32_t worker, uint64_t now) {
   Shard& shard = *shards_[worker];
   shard.now = now;
-  if (!running()) {
+  close_ports(worker, now);
+  const Running how = how_running();
+  if (how == Running::kShut) [[unlikely]] {
     for (const Shard::Pending& entry : shard.pending) drop(worker, now, entry.frame, DropReason::port_closed);
     shard.pending.clear();
     return drain_ports(worker, now);
   }
-  shard.tables = current_.load();
+  shard.begin_turn();
   bool moved = false;
-  for (uint16_t port = 0; port < ports(); ++port) moved |= shard.receive(port);
+  // a port that the tables do not know yet waits for them
+  const size_t known = how == Running::kRuns ? shard.tables->interfaces->first_of_port.size() : 0;
+  for (uint16_t port = 0; port < known; ++port) moved |= shard.receive(port);
   shard.retry_pending();
   if (worker == 0) shard.tick_neighbours();
   shard.expire();
@@ -109,7 +133,7 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
   if (!running()) return drop_closed(worker, now, frames, count);
   Shard& shard = *shards_[worker];
   shard.now = now;
-  shard.tables = current_.load();
+  shard.begin_turn();
   for (uint32_t i = 0; i < count; ++i) {
     const Frame& frame = plane_->pool().frame(frames[i]);
     switch (frame.stage) {
@@ -267,7 +291,8 @@ void Forwarder::check(const Tables& tables) const {
     const auto filters = static_cast<int>(tables.filters->filters.size());
     require(interface.filter_v4 < filters && interface.filter_v6 < filters,
             "an interface names a filter that does not exist");
-    require(tables.interfaces->first_of_port.size() == ports(), "the interfaces were not indexed by port");
+    require(interface.port < tables.interfaces->first_of_port.size(),
+            "the interfaces were not indexed by port");
   }
   for (const NextHop& next : tables.routes->next_hops) {
     switch (next.kind) {
@@ -310,9 +335,13 @@ bool Forwarder::collect(uint64_t oldest) {
   constexpr uint64_t kAheadBytes = uint64_t{16} << 20;
   for (auto& shard : shards_) shard->sessions.populate(kAheadBytes);
   std::erase_if(retired_, [&](const Retired& retired) { return retired.version <= oldest; });
+  const bool closing = collect_ports();
+  std::erase_if(changes_, [](const auto& change) { return change->applied.load(std::memory_order_acquire); });
+  // a change that no worker has made yet names its SA
+  if (!changes_.empty()) return true;
   inbound_.collect(oldest);
   outbound_.collect(oldest);
-  return !retired_.empty() || inbound_.has_retired() || outbound_.has_retired();
+  return closing || !retired_.empty() || inbound_.has_retired() || outbound_.has_retired();
 }
 
 uint32_t Forwarder::add_inbound_sa(const InboundSaOptions& options, std::string& error) {
@@ -348,6 +377,33 @@ const InboundSa* Forwarder::inbound_sa(uint32_t index) const {
 }
 const OutboundSa* Forwarder::outbound_sa(uint32_t index) const {
   return outbound_.live(index) ? &outbound_[index] : nullptr;
+}
+
+// What a worker changes is prepared here, so that it neither allocates nor frees.
+template <typename Sa, typename Options>
+std::string Forwarder::change_sa(Slab<Sa>& slab, uint32_t index, Options options,
+                                 std::unique_ptr<Sa> SaChange::*to) {
+  // what stays: the key, the numbers, the worker
+  static constexpr uint8_t kNoKey[16 + esp::kSaltBytes] = {};
+  options.key = kNoKey;
+  options.key_bytes = sizeof kNoKey;
+  options.spi = slab[index].spi;
+  options.extended_sequence_number = slab[index].is_extended;
+  auto change = std::make_unique<SaChange>();
+  (*change).*to = std::make_unique<Sa>();
+  const std::string error = ((*change).*to)->init(options);
+  if (!error.empty()) return error;
+  change->index = index;
+  shards_[slab[index].anchor]->change(change.get());
+  changes_.push_back(std::move(change));
+  return {};
+}
+
+std::string Forwarder::change_inbound_sa(uint32_t index, const InboundSaOptions& options) {
+  return change_sa(inbound_, index, options, &SaChange::inbound);
+}
+std::string Forwarder::change_outbound_sa(uint32_t index, const OutboundSaOptions& options) {
+  return change_sa(outbound_, index, options, &SaChange::outbound);
 }
 
 uint32_t Forwarder::neighbour(uint16_t interface, const Address& address) {

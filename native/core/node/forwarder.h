@@ -49,6 +49,14 @@ class Forwarder : public Node {
   // Control thread. SAs live in slabs: returns the index, or kNoIndex with `error` saying why.
   uint32_t add_inbound_sa(const InboundSaOptions& options, std::string& error);
   uint32_t add_outbound_sa(const OutboundSaOptions& options, std::string& error);
+  // What a live SA goes by from its worker's next turns on: selectors, outer headers, MTU, window size. Key,
+  // SPI, ESN, worker and all numbers stay, so no packet is lost and no IV comes twice. Before the publication
+  // that goes with it. Returns what is wrong, or nothing.
+  std::string change_inbound_sa(uint32_t index, const InboundSaOptions& options);
+  std::string change_outbound_sa(uint32_t index, const OutboundSaOptions& options);
+  // Slots that are free now, of each direction.
+  uint32_t inbound_room() const { return inbound_.room(); }
+  uint32_t outbound_room() const { return outbound_.room(); }
   // After the publication that no longer names it: zeroised and freed once no worker can see it.
   void retire_inbound_sa(uint32_t index);
   void retire_outbound_sa(uint32_t index);
@@ -71,8 +79,16 @@ class Forwarder : public Node {
   struct Shard;
   friend struct Shard;
 
+  // Made by the control thread, carried out by the SA's worker, freed by the control thread.
+  struct SaChange {
+    uint32_t index;
+    std::unique_ptr<InboundSa> inbound;  // one of the two
+    std::unique_ptr<OutboundSa> outbound;
+    SaChange* next = nullptr;
+    std::atomic<bool> applied{false};
+  };
+
   void attached() override;
-  void port_added() override;
   void check(const Tables& tables) const;
   void tell_owners();
   std::shared_ptr<const SpiTable> with_anchors(const SpiTable& spis) const;
@@ -82,6 +98,8 @@ class Forwarder : public Node {
   static std::shared_ptr<const Routes> with_services(const Tables& tables);
   template <typename Sa, typename Options>
   uint32_t add_sa(Slab<Sa>& slab, const Options& options, std::string& error);
+  template <typename Sa, typename Options>
+  std::string change_sa(Slab<Sa>& slab, uint32_t index, Options options, std::unique_ptr<Sa> SaChange::*to);
 
   const ForwarderOptions options_;
   NeighbourTable neighbours_;
@@ -91,6 +109,7 @@ class Forwarder : public Node {
   Slab<InboundSa> inbound_;
   Slab<OutboundSa> outbound_;
   PathMtus path_mtus_;
+  std::vector<std::unique_ptr<SaChange>> changes_;  // not yet carried out by all
   NonceWitnesses witnesses_;
   struct Retired {
     std::unique_ptr<const Tables> tables;

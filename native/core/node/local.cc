@@ -161,6 +161,7 @@ void Forwarder::Shard::probe(uint32_t neighbour, const uint64_t* known_mac) {
   const uint16_t number = node.neighbours_.interface(neighbour);
   if (number >= tables->interfaces->interfaces.size()) return;
   const InterfaceTable::Interface& interface = tables->interfaces->interfaces[number];
+  if (interface.vlan == InterfaceTable::kAbsent) return;
   const Address target = node.neighbours_.address(neighbour);
   const Address* own = nullptr;
   for (const Address& address : interface.addresses) {

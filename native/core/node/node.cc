@@ -3,19 +3,86 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../packet/parse.h"
 #include "plane.h"
 
 namespace penstock {
 
-Node::Node(std::string name, uint32_t workers) : name_(std::move(name)), counters_(workers) {
+namespace {
+
+// Stands where a port was removed.
+class AbsentPort final : public Port {
+ public:
+  uint32_t receive(FrameCache&, uint64_t, FrameIndex*, uint32_t) override { return 0; }
+  uint32_t transmit(FrameCache&, const FrameIndex*, uint32_t) override { return 0; }
+  bool open() const override { return false; }
+  uint32_t openings() const override { return 0; }
+  std::string fault() const override { return "it was removed"; }
+};
+
+AbsentPort absent_port;
+
+constexpr uint32_t kLastTurns = 1024;  // bursts that a removed port is emptied of
+
+}  // namespace
+
+Node::Node(std::string name, uint32_t workers)
+    : name_(std::move(name)), ports_(new PortSlot[kMostPorts]), counters_(workers) {
   for (uint32_t w = 0; w < workers; ++w) records_.push_back(std::make_unique<Records>());
 }
 
 uint16_t Node::add_port(std::vector<std::unique_ptr<Port>> per_worker) {
-  for (size_t w = 0; w < per_worker.size(); ++w) per_worker[w]->count_into(&counters_[w]);
-  ports_.push_back(std::move(per_worker));
-  port_added();
-  return static_cast<uint16_t>(ports_.size() - 1);
+  const uint16_t count = port_count_.load(std::memory_order_relaxed);
+  uint16_t index = 0;
+  while (index < count && !ports_[index].owned.empty()) ++index;
+  if (index == kMostPorts) return kNoPort;
+  PortSlot& slot = ports_[index];
+  if (slot.used == nullptr) slot.used.reset(new std::atomic<Port*>[counters_.size()]);
+  for (size_t w = 0; w < per_worker.size(); ++w) {
+    per_worker[w]->count_into(&counters_[w]);
+    slot.used[w].store(per_worker[w].get(), std::memory_order_release);
+  }
+  slot.owned = std::move(per_worker);
+  if (index == count) port_count_.store(static_cast<uint16_t>(count + 1), std::memory_order_release);
+  return index;
+}
+
+void Node::remove_port(uint16_t index) {
+  if (ports_[index].owned.empty() || ports_[index].closing.exchange(true)) return;
+  closing_.fetch_add(1, std::memory_order_release);
+}
+
+void Node::close_removed(uint32_t worker, uint64_t now) {
+  FrameIndex frames[kBurst];
+  for (uint16_t index = 0; index < ports(); ++index) {
+    Port& gone = port(index, worker);
+    if (!ports_[index].closing.load(std::memory_order_acquire) || &gone == &absent_port) continue;
+    // What has arrived, and no more: a sender who does not stop is not waited for.
+    for (uint32_t turns = 0; turns < kLastTurns; ++turns) {
+      const uint32_t count = gone.receive(plane_->cache(worker), now, frames, kBurst);
+      if (count == 0) break;
+      drop_received(worker, now, frames, count);
+    }
+    while (const uint32_t count = gone.drain(frames, kBurst)) drop_closed(worker, now, frames, count);
+    gone.flush();
+    gone.let_go(plane_->cache(worker));
+    ports_[index].used[worker].store(&absent_port, std::memory_order_release);
+  }
+}
+
+bool Node::collect_ports() {
+  if (closing_.load(std::memory_order_relaxed) == 0) return false;
+  for (uint16_t index = 0; index < ports(); ++index) {
+    PortSlot& slot = ports_[index];
+    if (!slot.closing.load(std::memory_order_relaxed)) continue;
+    bool used = false;
+    for (size_t w = 0; w < counters_.size(); ++w) used |= slot.used[w].load() != &absent_port;
+    if (used) continue;
+    slot.owned.clear();
+    slot.closing.store(false, std::memory_order_release);
+    closing_.fetch_sub(1, std::memory_order_release);
+  }
+  return closing_.load(std::memory_order_relaxed) != 0;
 }
 
 uint64_t Node::total(Counter counter) const {
@@ -84,21 +151,34 @@ void Node::drop_closed(uint32_t worker, uint64_t now, const FrameIndex* frames, 
   }
 }
 
+void Node::drop_received(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count) {
+  counters_[worker].add(Counter::rx_packets, count);
+  for (uint32_t i = 0; i < count; ++i) {
+    Frame& frame = plane_->pool().frame(frames[i]);
+    counters_[worker].add(Counter::rx_bytes, frame.length);
+    frame.version = frame.protocol = 0;
+    frame.l3 = 0;
+    frame.source_port = frame.destination_port = 0;
+    if (parse_ethernet(frame, plane_->pool().data(frames[i])) != DropReason::kNone) frame.version = 0;
+  }
+  drop_closed(worker, now, frames, count);
+}
+
 bool Node::drain_ports(uint32_t worker, uint64_t now) {
   bool moved = false;
   FrameIndex frames[kBurst];
-  for (auto& port : ports_) {
-    while (const uint32_t count = port[worker]->receive(plane_->cache(worker), now, frames, kBurst)) {
-      drop_closed(worker, now, frames, count);
+  for (uint16_t index = 0; index < ports(); ++index) {
+    while (const uint32_t count = port(index, worker).receive(plane_->cache(worker), now, frames, kBurst)) {
+      drop_received(worker, now, frames, count);
       moved = true;
     }
   }
   return moved;
 }
 
-void Node::send_raw(uint32_t worker, uint16_t port, FrameIndex frame) {
+void Node::send_raw(uint32_t worker, uint16_t index, FrameIndex frame) {
   const uint32_t length = plane_->pool().frame(frame).length;
-  if (port < ports_.size() && ports_[port][worker]->transmit(plane_->cache(worker), &frame, 1) == 1) {
+  if (index < ports() && port(index, worker).transmit(plane_->cache(worker), &frame, 1) == 1) {
     counters_[worker].add(Counter::tx_packets);
     counters_[worker].add(Counter::tx_bytes, length);
     return;

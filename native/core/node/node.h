@@ -39,10 +39,19 @@ class Node {
   uint16_t id() const { return id_; }
   Plane& plane() { return *plane_; }
 
-  // Control thread, before workers run: one Port per worker. Returns the port's index.
+  // Control thread, also while workers run: one Port per worker. Returns the port's index, which may be that
+  // of one that was removed; kNoPort when there are too many.
   uint16_t add_port(std::vector<std::unique_ptr<Port>> per_worker);
-  size_t ports() const { return ports_.size(); }
-  Port& port(uint16_t index, uint32_t worker) { return *ports_[index][worker]; }
+  // Control thread, after the publication that no longer names it: each worker drops what the port holds for
+  // it at its next turn; the port is closed once all have (collect).
+  void remove_port(uint16_t index);
+  static constexpr uint16_t kMostPorts = 4096;
+  static constexpr uint16_t kNoPort = 0xffff;
+  size_t ports() const { return port_count_.load(std::memory_order_acquire); }
+  // One that was removed is there, but never open.
+  Port& port(uint16_t index, uint32_t worker) {
+    return *ports_[index].used[worker].load(std::memory_order_acquire);
+  }
 
   // Worker's thread: one turn. Returns true when a frame moved.
   virtual bool poll(uint32_t worker, uint64_t now) = 0;
@@ -57,10 +66,14 @@ class Node {
   // waits.
   virtual bool collect(uint64_t oldest) = 0;
 
-  // A node that is shut drops all that it holds and receives as port_closed, and does nothing else.
-  // Control thread; takes effect at each worker's next turn.
-  void set_running(bool running) { running_.store(running, std::memory_order_release); }
-  bool running() const { return running_.load(std::memory_order_acquire); }
+  // A node that is shut drops all that it holds and receives as port_closed, and does nothing else. One that
+  // drains receives nothing from its ports and finishes what it has. Control thread; takes effect at each
+  // worker's next turn.
+  enum class Running : uint8_t { kRuns, kDrains, kShut };
+  void set_running(bool running) { set_running(running ? Running::kRuns : Running::kShut); }
+  void set_running(Running running) { running_.store(running, std::memory_order_release); }
+  Running how_running() const { return running_.load(std::memory_order_acquire); }
+  bool running() const { return how_running() != Running::kShut; }
 
   Counters& counters(uint32_t worker) { return counters_[worker]; }
   uint64_t total(Counter counter) const;
@@ -72,13 +85,21 @@ class Node {
 
  protected:
   friend class Plane;
-  // Control thread, before workers run: the node has its plane; a port was added.
+  // Control thread, before workers run: the node has its plane.
   virtual void attached() {}
-  virtual void port_added() {}
   // Frames that a shut node, or a shut port, holds. Control packets among them are counted as unsent.
   void drop_closed(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count);
+  // The same for frames that a port has just given, which are counted as received.
+  void drop_received(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count);
   // A shut node's turn: what arrived is dropped as port_closed.
   bool drain_ports(uint32_t worker, uint64_t now);
+  // A worker's part in the removal of ports; asked once a turn.
+  void close_ports(uint32_t worker, uint64_t now) {
+    if (closing_.load(std::memory_order_acquire) != 0) [[unlikely]]
+      close_removed(worker, now);
+  }
+  // Control thread: closes ports that every worker has let go of. True while one waits for that.
+  bool collect_ports();
   Plane* plane_ = nullptr;
 
  private:
@@ -88,11 +109,20 @@ class Node {
     DropRecord ring[kSize];
   };
   void record_drop(uint32_t worker, uint64_t now, FrameIndex frame, DropReason reason);
+  [[gnu::cold]] void close_removed(uint32_t worker, uint64_t now);
+
+  struct PortSlot {
+    std::vector<std::unique_ptr<Port>> owned;    // control thread's; empty: free for another
+    std::unique_ptr<std::atomic<Port*>[]> used;  // by each worker
+    std::atomic<bool> closing{false};
+  };
 
   const std::string name_;
   uint16_t id_ = 0;
-  std::atomic<bool> running_{true};
-  std::vector<std::vector<std::unique_ptr<Port>>> ports_;
+  std::atomic<Running> running_{Running::kRuns};
+  std::unique_ptr<PortSlot[]> ports_;
+  std::atomic<uint16_t> port_count_{0};
+  std::atomic<uint32_t> closing_{0};  // ports that are being removed
   std::vector<Counters> counters_;
   std::vector<std::unique_ptr<Records>> records_;
 };

@@ -59,6 +59,22 @@ struct ServiceFlow {
 struct Forwarder::Shard {
   Shard(Forwarder& node, uint32_t worker);
 
+  // forwarder.cc
+  void begin_turn() {
+    tables = node.current_.load();
+    // after the tables: who sees new ones sees what was changed before them
+    if (changes.load(std::memory_order_acquire) != nullptr || first_change != nullptr) [[unlikely]]
+      make_changes();
+    if (sending.size() < tables->interfaces->first_of_port.size()) [[unlikely]]
+      know_ports(tables->interfaces->first_of_port.size());
+  }
+  [[gnu::cold]] void know_ports(size_t count) {
+    sending.resize(count);
+    openings.resize(count);
+  }
+  void change(SaChange* change);
+  [[gnu::cold]] void make_changes();
+
   // receive.cc
   bool receive(uint16_t port);
   Frame untagged_on(uint16_t port) const;
@@ -206,7 +222,14 @@ struct Forwarder::Shard {
   Batch serving;
   std::array<const GroupTable::Group*, kBurst> service_groups;  // of each frame of serving
   Batch returning;
-  std::vector<Batch> sending;  // per port
+  std::vector<Batch> sending;  // per port that the tables know
+
+  // What is to change in SAs of this worker: those that the control thread has added, and those taken from
+  // there.
+  std::atomic<SaChange*> changes{nullptr};
+  SaChange* first_change = nullptr;
+  SaChange* last_change = nullptr;
+  static constexpr uint32_t kChangesPerTurn = 16;
 
   // Frames whose next hop is being resolved.
   struct Pending {

@@ -63,6 +63,7 @@ class Slab {
     live_[index] = false;
     retired_.push_back({index, version});
   }
+  uint32_t room() const { return limit_ - used_ + static_cast<uint32_t>(free_.size()); }
   bool has_retired() const { return !retired_.empty(); }
   // Two versions on, every worker has finished a turn in which it took all that others had handed over before
   // (see Plane::collect), so no frame names the slot.

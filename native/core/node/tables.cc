@@ -13,6 +13,7 @@ void InterfaceTable::index_ports(size_t ports) {
   first_of_port.assign(ports, kNone);
   next_on_port.assign(interfaces.size(), kNone);
   for (size_t i = interfaces.size(); i > 0; --i) {
+    if (interfaces[i - 1].vlan == kAbsent) continue;
     uint16_t& first = first_of_port[interfaces[i - 1].port];
     next_on_port[i - 1] = first;
     first = static_cast<uint16_t>(i - 1);

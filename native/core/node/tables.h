@@ -33,6 +33,10 @@ struct InterfaceTable {
   std::vector<uint16_t> first_of_port;
   std::vector<uint16_t> next_on_port;
 
+  // An interface that is gone keeps its number with this tag, which no frame may carry (IEEE 802.1Q reserves
+  // it): nothing is received on it, and with an MTU of 0 nothing is sent.
+  static constexpr uint16_t kAbsent = 4095;
+
   void index_ports(size_t ports);
   // The interface of a frame that came in on a port with this tag; kNone: no interface has it.
   static constexpr uint16_t kNone = 0xffff;

@@ -179,6 +179,7 @@ void Forwarder::Shard::to_interface(FrameIndex index, uint16_t number, uint64_t 
   const InterfaceTable::Interface& interface = tables->interfaces->interfaces[number];
   Frame& frame = pool.frame(index);
   if (ip_bytes(frame) > interface.mtu) [[unlikely]] {
+    if (interface.mtu == 0) return drop(index, DropReason::stale);  // the interface is gone
     if (frame.version == 4 && !(frame.flags & kDontFragment)) return fragment(index, number, mac);
     return refuse(index, DropReason::too_big, icmp_error::Kind::kTooBig, interface.mtu);
   }

@@ -70,9 +70,10 @@ export function showNeighbours({ dataplane, node, state }: NodeView): Views['nei
 }
 
 export function showPorts({ dataplane, node, portNames }: NodeView): Views['ports'] {
-  const ports = portNames.map((name, index) => {
+  const ports = portNames.flatMap((name, index) => {
+    if (name === '') return [];
     const { open, fault } = dataplane.native.portStatus(node, index);
-    return { name, open, fault };
+    return [{ name, open, fault }];
   });
   return { ports };
 }

@@ -12,7 +12,7 @@ export interface NodeView {
   readonly startedMs: number;
   /** ms since 1970 that the core's clock stands at 0 */
   readonly coreEpochMs: number;
-  /** names by native index */
+  /** names by native index, '' where a port was removed */
   readonly portNames: readonly string[];
   readonly generation: number | null;
   /** busy part of each worker's turns, lately */

@@ -82,7 +82,7 @@ export function showDrops(
       destination: text(record.destination),
       destinationPort: record.destinationPort,
       protocol: protocolName(record.protocol),
-      port: portNames[record.port] ?? String(record.port),
+      port: portNames[record.port] || String(record.port),
       reason: definition?.camelName ?? String(record.reason),
       words: definition?.words ?? '',
     };

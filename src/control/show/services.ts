@@ -69,6 +69,7 @@ function realServiceView(
   return {
     name,
     address: String(address),
+    drained: state.drained.has(realServiceKey(instance, name)),
     status: service?.up === true ? 'UP' : 'DOWN',
     packetsSent: sent?.packets ?? 0n,
     bytesSent: sent?.bytes ?? 0n,

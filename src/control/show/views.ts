@@ -77,6 +77,8 @@ export interface SasView {
 export interface RealServiceView {
   readonly name: string;
   readonly address: string;
+  /** it gets no new flows: penstock drain */
+  readonly drained: boolean;
   readonly status: 'UP' | 'DOWN';
   readonly packetsSent: bigint;
   readonly bytesSent: bigint;

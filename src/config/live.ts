@@ -1,0 +1,69 @@
+/** What of a change a running node can take, and what wants a restart. */
+import type { Change, Sections } from './diff.js';
+
+export interface Refusal {
+  /** as the file has it, e.g. system.node-id */
+  readonly path: string;
+  /** why, and what to do */
+  readonly message: string;
+}
+
+const restart = 'stop the node and start it with the new file';
+
+/** What each field of system is in the file, and why it stays while the node runs. */
+const system: { readonly [F in keyof Sections['system']]: readonly [path: string, why: string] | null } = {
+  hostName: ['system.host-name', 'the control socket, MAC addresses and other nodes go by it'],
+  nodeId: ['system.node-id', 'it is part of every IV that was made of its keys'],
+  workers: ['system.workers', 'tunnels and sessions belong to the workers that there are'],
+  stateDirectory: ['system.state-directory', 'it holds what the IVs of this run were made of'],
+  controlSocket: ['system.control-socket', 'this request came over it'],
+};
+
+/** Empty: the whole change can be made while the node runs. */
+export function refusals(changes: readonly Change[]): Refusal[] {
+  return changes.flatMap((change): Refusal[] => {
+    switch (change.section) {
+      case 'system':
+        return systemRefusals(change);
+      case 'flow':
+        if (change.before?.sessionLimit === change.after?.sessionLimit) return [];
+        return [
+          {
+            path: 'security.flow.session-limit',
+            message: `cannot change while the node runs: its table was made for ${change.before?.sessionLimit} sessions; ${restart}`,
+          },
+        ];
+      case 'vpn':
+        return vpnRefusals(change);
+      default:
+        return [];
+    }
+  });
+}
+
+function systemRefusals({ before, after }: Change & { section: 'system' }): Refusal[] {
+  if (before === null || after === null) return [];
+  return (Object.keys(system) as (keyof Sections['system'])[]).flatMap((field) => {
+    const fixed = system[field];
+    if (fixed === null || Object.is(before[field], after[field])) return [];
+    const [path, why] = fixed;
+    return [{ path, message: `cannot change while the node runs: ${why}; ${restart}` }];
+  });
+}
+
+/** Numbers of 32 and of 64 bits are not one sequence, so keys do not go from one to the other. */
+function vpnRefusals({ name, before, after }: Change & { section: 'vpn' }): Refusal[] {
+  if (before === null || after === null) return [];
+  if (before.extendedSequenceNumber === after.extendedSequenceNumber) return [];
+  const spis = new Set(before.manual.inbound.map(({ spi }) => spi));
+  const keeps =
+    before.manual.outbound.key.equals(after.manual.outbound.key) ||
+    after.manual.inbound.some(({ spi }) => spis.has(spi));
+  if (!keeps) return [];
+  return [
+    {
+      path: `security.ipsec.vpn.${name}.extended-sequence-number`,
+      message: 'cannot change for keys that are in use; write new SPIs and keys with it',
+    },
+  ];
+}

@@ -1,0 +1,40 @@
+/** Configurations compared without their keys, which are zero once the native core has them. */
+import { createHmac, randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
+import type { Config, ManualSaConfig } from '../config/config.js';
+import { Secret } from '../model/secret.js';
+
+/** of this process alone, so that nobody can tell from a fingerprint which key it is */
+const secret = randomBytes(32);
+
+/** The same for the same key, in this process. */
+export const fingerprintOf = (key: Secret): Uint8Array =>
+  createHmac('sha256', secret).update(key.reveal()).digest();
+
+export const textOf = (fingerprint: Secret): string => Buffer.from(fingerprint.reveal()).toString('hex');
+
+/** With fingerprints in the place of keys, and paths that do not depend on where the process stands. */
+export function withFingerprints(config: Config): Config {
+  const redacted = (sa: ManualSaConfig) => ({ ...sa, key: new Secret(fingerprintOf(sa.key)) });
+  const { stateDirectory, controlSocket } = config.system;
+  return {
+    ...config,
+    system: {
+      ...config.system,
+      stateDirectory: stateDirectory === null ? null : resolve(stateDirectory),
+      controlSocket: controlSocket === null ? null : resolve(controlSocket),
+    },
+    vpns: config.vpns.map((vpn) => ({
+      ...vpn,
+      manual: {
+        ...vpn.manual,
+        inbound: vpn.manual.inbound.map(redacted),
+        outbound: redacted(vpn.manual.outbound),
+      },
+    })),
+  };
+}
+
+export function wipeKeys({ vpns }: Config): void {
+  for (const { manual } of vpns) for (const { key } of [...manual.inbound, manual.outbound]) key.wipe();
+}
