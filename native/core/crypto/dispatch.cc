@@ -18,6 +18,7 @@ using gcm::Kernel;
 constexpr const Kernel* kKernels[] = {
 #ifdef PENSTOCK_X86
     &gcm::kVaes512,
+    &gcm::kVaes256,
     &gcm::kAesni,
 #endif
     &gcm::kPortable,

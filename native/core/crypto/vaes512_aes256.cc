@@ -1,0 +1,15 @@
+// AES-256-GCM with VAES and VPCLMULQDQ on 512-bit registers.
+#include "crypto/vaes512_vectors.h"
+// Behind the vectors that it is made of.
+#include "crypto/vaes_bursts.h"
+
+namespace penstock::gcm {
+
+void vaes512_seal_256(const GcmOp* ops, uint64_t chosen) {
+  run<14, false>(ops, chosen);
+}
+uint64_t vaes512_open_256(const GcmOp* ops, uint64_t chosen) {
+  return run<14, true>(ops, chosen);
+}
+
+}  // namespace penstock::gcm
