@@ -3,8 +3,11 @@
 #pragma once
 #include "crypto/vaes_shared.h"
 
-namespace penstock::gcm {
-namespace {
+// Not anonymous: three files share what they call by reference. Not one namespace for both widths: what a
+// linker merges must be compiled for one instruction set.
+#define PENSTOCK_VAES vaes256
+
+namespace penstock::gcm::PENSTOCK_VAES {
 
 using Vector = __m256i;
 constexpr int kLanes = 2;
@@ -153,7 +156,7 @@ PENSTOCK_INLINE Vector counters_from(uint32_t first) {
                           static_cast<int>(__builtin_bswap32(first)), 0, 0, 0);
 }
 
-__attribute__((noinline)) __m128i aad_of_any_length(const GcmOp& op) {
+static __attribute__((noinline)) __m128i aad_of_any_length(const GcmOp& op) {
   alignas(16) uint8_t block[16] = {};
   std::memcpy(block, op.aad, op.aad_length);
   return load128(block);
@@ -244,5 +247,4 @@ PENSTOCK_INLINE void list(uint64_t members, uint8_t index[kGcmMaxBurst + 64]) {
   for (unsigned i = 0; i < 4; ++i) index[count + i] = last;
 }
 
-}  // namespace
-}  // namespace penstock::gcm
+}  // namespace penstock::gcm::PENSTOCK_VAES

@@ -1,15 +1,11 @@
-// AES-128-GCM with VAES and VPCLMULQDQ on 512-bit registers.
+// AES-128-GCM on 512-bit registers.
 #include "crypto/vaes512_vectors.h"
 // Behind the vectors that it is made of.
 #include "crypto/vaes_bursts.h"
 
-namespace penstock::gcm {
+namespace penstock::gcm::vaes512 {
 
-void vaes512_seal_128(const GcmOp* ops, uint64_t chosen) {
-  run<10, false>(ops, chosen);
-}
-uint64_t vaes512_open_128(const GcmOp* ops, uint64_t chosen) {
-  return run<10, true>(ops, chosen);
-}
+template void run_class<10, false>(const GcmOp*, const uint8_t*, unsigned, unsigned, Finisher<false>&);
+template void run_class<10, true>(const GcmOp*, const uint8_t*, unsigned, unsigned, Finisher<true>&);
 
-}  // namespace penstock::gcm
+}  // namespace penstock::gcm::vaes512

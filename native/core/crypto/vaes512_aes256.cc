@@ -1,15 +1,11 @@
-// AES-256-GCM with VAES and VPCLMULQDQ on 512-bit registers.
+// AES-256-GCM on 512-bit registers.
 #include "crypto/vaes512_vectors.h"
 // Behind the vectors that it is made of.
 #include "crypto/vaes_bursts.h"
 
-namespace penstock::gcm {
+namespace penstock::gcm::vaes512 {
 
-void vaes512_seal_256(const GcmOp* ops, uint64_t chosen) {
-  run<14, false>(ops, chosen);
-}
-uint64_t vaes512_open_256(const GcmOp* ops, uint64_t chosen) {
-  return run<14, true>(ops, chosen);
-}
+template void run_class<14, false>(const GcmOp*, const uint8_t*, unsigned, unsigned, Finisher<false>&);
+template void run_class<14, true>(const GcmOp*, const uint8_t*, unsigned, unsigned, Finisher<true>&);
 
-}  // namespace penstock::gcm
+}  // namespace penstock::gcm::vaes512

@@ -2,8 +2,11 @@
 #pragma once
 #include "crypto/vaes_shared.h"
 
-namespace penstock::gcm {
-namespace {
+// Not anonymous: three files share what they call by reference. Not one namespace for both widths: what a
+// linker merges must be compiled for one instruction set.
+#define PENSTOCK_VAES vaes512
+
+namespace penstock::gcm::PENSTOCK_VAES {
 
 using Vector = __m512i;
 constexpr int kLanes = 4;
@@ -219,5 +222,4 @@ PENSTOCK_INLINE void list(uint64_t members, uint8_t index[kGcmMaxBurst + 64]) {
   store(index + 64, filling);
 }
 
-}  // namespace
-}  // namespace penstock::gcm
+}  // namespace penstock::gcm::PENSTOCK_VAES

@@ -23,8 +23,7 @@
 #pragma once
 #include "crypto/vaes_shared.h"
 
-namespace penstock::gcm {
-namespace {
+namespace penstock::gcm::PENSTOCK_VAES {
 
 constexpr uint32_t kVectorBytes = 16 * kLanes;
 
@@ -239,7 +238,8 @@ PENSTOCK_INLINE void step(Batch<kPackets>& now, const Batch<kPackets>& before, V
     if (kOpen) now.lanes[k] = lanes_of(now.op[k]->length);
   }
   Multiplier<BatchRow<kVectors, kOpen>> multiplier;
-  PENSTOCK_UNROLL for (int r = 1; r < kRounds; ++r) {
+  for_each<1, kRounds>([&](auto round) PENSTOCK_BODY {
+    constexpr int r = round.value;
     PENSTOCK_UNROLL for (int k = 0; k < kPackets; ++k) {
       const Vector round_key = broadcast(now.op[k]->key->round_keys[r]);
       PENSTOCK_UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -258,7 +258,7 @@ PENSTOCK_INLINE void step(Batch<kPackets>& now, const Batch<kPackets>& before, V
         }
       }
     }
-  }
+  });
   Tail tail[kPackets];
   PENSTOCK_UNROLL for (int k = 0; k < kPackets; ++k) {
     const Vector round_key = broadcast(now.op[k]->key->round_keys[kRounds]);
@@ -274,25 +274,29 @@ PENSTOCK_INLINE void step(Batch<kPackets>& now, const Batch<kPackets>& before, V
     if (!kOpen) now.lanes[k] = lanes_of(op.length);
     PENSTOCK_UNROLL for (int v = 0; v < kVectors; ++v) {
       const bool is_last = v == kVectors - 1;
-      Vector x = s[k][v];
+      const Vector x = is_last ? clear_behind(s[k][v], tail[k]) : s[k][v];
       store_text(op.out - 16 + kVectorBytes * static_cast<unsigned>(v), x, s[k][v > 0 ? v - 1 : 0], v == 0,
                  is_last, tail[k]);
-      if (is_last) x = clear_behind(x, tail[k]);
       if (!kOpen) hashed[k * kVectors + v] = batch_input<kVectors>(op, v, x, now.lanes[k]);
     }
   }
 }
 
 // A row that nothing is encrypted beside.
-__attribute__((noinline)) void multiply_row(Sum& sum, const Vector* hashed, int vectors,
-                                            const Powers& powers) {
+static __attribute__((noinline)) void multiply_row(Sum& sum, const Vector* hashed, int vectors,
+                                                   const Powers& powers) {
   sum.low = sum.middle = sum.high = zero();
-  for (int v = 0; v < vectors; ++v) {
-    const Vector x = hashed[v];
-    const StoredPower power = stored_power(powers.whole + kVectorBytes * static_cast<unsigned>(v));
-    add_to(sum.low, multiply<0x00>(x, power));
-    add_to(sum.high, multiply<0x11>(x, power));
-    add_to(sum.middle, multiply<0x00>(fold(x), folded_powers(powers, v)));
+  for (int v = 0; v < vectors; v += 2) {
+    const bool two = v + 1 < vectors;
+    const Vector a = hashed[v];
+    const Vector b = two ? hashed[v + 1] : zero();
+    const Vector a_power = load(powers.whole + kVectorBytes * static_cast<unsigned>(v));
+    const Vector b_power = two ? load(powers.whole + kVectorBytes * static_cast<unsigned>(v + 1)) : a_power;
+    const Vector folded = fold(a, b);
+    const Vector folded_power = folded_powers(powers, v);
+    add_to(sum.low, add(multiply<0x00>(a, a_power), multiply<0x00>(b, b_power)));
+    add_to(sum.high, add(multiply<0x11>(a, a_power), multiply<0x11>(b, b_power)));
+    add_to(sum.middle, add(multiply<0x00>(folded, folded_power), multiply<0x11>(folded, folded_power)));
   }
 }
 
@@ -312,9 +316,14 @@ PENSTOCK_INLINE void finish(const B& batch, const Sum* sum, Finisher<kOpen>& fin
 template <int kPackets, int kVectors>
 __attribute__((noinline)) void finish_last(const Batch<kPackets>& batch, const Vector* hashed,
                                            Finisher<false>& finisher) {
+  constexpr int kParts = parts_of(kVectors);
   Sum sum[kPackets];
-  for (int k = 0; k < kPackets; ++k) {
-    multiply_row(sum[k], hashed + k * kVectors, kVectors, powers_of(*batch.op[k]->key, batch.lanes[k] + 1));
+  Multiplier<BatchRow<kVectors, false>> multiplier;
+  PENSTOCK_UNROLL for (int k = 0; k < kPackets; ++k) {
+    const BatchRow<kVectors, false> row(*batch.op[k], batch.lanes[k], hashed + k * kVectors);
+    PENSTOCK_UNROLL for (int part = 0; part < kParts; ++part) {
+      multiply_part(part, multiplier, sum[k], row);
+    }
     multiply_lengths(sum[k], *batch.op[k], batch.lanes[k]);
   }
   finish<kPackets>(batch, sum, finisher);
@@ -466,7 +475,8 @@ PENSTOCK_INLINE void crypt_group(Stream& stream, const Row& row, Sum& sum) {
     s[v] = add(stream.base, load(static_cast<const uint8_t*>(stream.counters) + kVectorBytes * v));
   }
   Multiplier<Row> multiplier;
-  PENSTOCK_UNROLL for (int r = 1; r < kRounds; ++r) {
+  for_each<1, kRounds>([&](auto round) PENSTOCK_BODY {
+    constexpr int r = round.value;
     const Vector round_key = broadcast(key.round_keys[r]);
     PENSTOCK_UNROLL for (int v = 0; v < kVectors; ++v) {
       aes_round(s[v], round_key);
@@ -478,7 +488,7 @@ PENSTOCK_INLINE void crypt_group(Stream& stream, const Row& row, Sum& sum) {
         if (part + 1 < next) multiply_part(part + 1, multiplier, sum, row);
       }
     }
-  }
+  });
   const Vector round_key = broadcast(key.round_keys[kRounds]);
   const Tail tail = stream.tail(kVectors);
   if constexpr (Row::kSpread && !kOpen) stream.head = reduce(sum.low, sum.middle, sum.high);
@@ -486,11 +496,10 @@ PENSTOCK_INLINE void crypt_group(Stream& stream, const Row& row, Sum& sum) {
     const bool is_first = v == 0 && kFirst;
     const bool is_last = v == kVectors - 1 && kLast;
     const Vector text = load_text(stream.in + kVectorBytes * v, is_first, is_last, tail);
-    Vector x = aes_last(s[v], add(text, round_key));
-    s[v] = x;
+    s[v] = aes_last(s[v], add(text, round_key));
+    Vector x = is_last ? clear_behind(s[v], tail) : s[v];
     store_text(stream.out + kVectorBytes * v, x, s[v > 0 ? v - 1 : 0], is_first, is_last, tail);
     if (!kOpen) {
-      if (is_last) x = clear_behind(x, tail);
       x = is_first ? first_input(*stream.op, x) : reverse(x);
       if (v == 0 && !kFirst) x = add(x, stream.head);
       if (is_last) x = add(x, lengths_of(*stream.op, lanes_of(stream.op->length)));
@@ -576,32 +585,20 @@ __attribute__((noinline)) void seal_streams(const GcmOp* ops, const uint8_t* ind
 }
 
 // --- burst -------------------------------------------------------------------------------------------------
-// Number of vectors: what one loop does. Two more for streams, and for what is left to another kernel.
+// Classes beyond the numbers of vectors of batches: streams, and what is left to another kernel.
 constexpr uint8_t kStreams = kBatchVectors + 1;
 constexpr uint8_t kOthers = kBatchVectors + 2;
+constexpr uint8_t kLongKey = 16;  // a bit
 
-PENSTOCK_INLINE uint8_t class_of(const GcmOp& op) {
-  if (op.aad_length > 16 || op.length < kMinText) return kOthers;
-  const uint32_t vectors = vectors_of(op.length);
-  return static_cast<uint8_t>(vectors < kStreams ? vectors : kStreams);
-}
-
+// One class of one key length. Instantiated by vaesW_aesK.cc, which take half a minute each and so are two.
 template <int kRounds, bool kOpen>
-PENSTOCK_INLINE void run_class(const GcmOp* ops, const uint8_t* index, unsigned count, unsigned which,
-                               Finisher<kOpen>& finisher) {
+void run_class(const GcmOp* ops, const uint8_t* index, unsigned count, unsigned which,
+               Finisher<kOpen>& finisher) {
   if (which == kStreams) {
     if constexpr (kOpen) {
       open_streams<kRounds>(ops, index, count, finisher);
     } else {
       seal_streams<kRounds>(ops, index, count, finisher);
-    }
-  } else if (which == kOthers) {
-    for (unsigned i = 0; i < count; ++i) {
-      if constexpr (kOpen) {
-        finisher.good |= kAesni.open(ops + index[i], 1) << index[i];
-      } else {
-        kAesni.seal(ops + index[i], 1);
-      }
     }
   } else {
     with_constant<1, kBatchVectors>(which, [&](auto vectors) PENSTOCK_BODY {
@@ -615,26 +612,50 @@ PENSTOCK_INLINE void run_class(const GcmOp* ops, const uint8_t* index, unsigned 
   }
 }
 
-// Those ops of a burst that are `chosen`, all of one key length. Opening: which of them verified.
-template <int kRounds, bool kOpen>
-PENSTOCK_INLINE uint64_t run(const GcmOp* ops, uint64_t chosen) {
-  alignas(64) uint8_t classes[kGcmMaxBurst];
-  for (uint64_t left = chosen; left != 0; left &= left - 1) {
-    const uint64_t i = _tzcnt_u64(left);
-    classes[i] = class_of(ops[i]);
+template <bool kOpen>
+PENSTOCK_INLINE void run_others(const GcmOp* ops, const uint8_t* index, unsigned count,
+                                Finisher<kOpen>& finisher) {
+  for (unsigned i = 0; i < count; ++i) {
+    if constexpr (kOpen) {
+      finisher.good |= kAesni.open(ops + index[i], 1) << index[i];
+    } else {
+      kAesni.seal(ops + index[i], 1);
+    }
   }
+}
+
+// Number of vectors, and the key's length: what one loop does.
+PENSTOCK_INLINE uint8_t class_of(const GcmOp& op) {
+  const uint32_t vectors = vectors_of(op.length) < kStreams ? vectors_of(op.length) : kStreams;
+  const uint32_t which = op.aad_length > 16 || op.length < kMinText ? kOthers : vectors;
+  return static_cast<uint8_t>((op.key->rounds == 14 ? kLongKey : 0) | which);
+}
+
+// A burst. Opening: which of it verified.
+template <bool kOpen>
+PENSTOCK_INLINE uint64_t run(const GcmOp* ops, unsigned count) {
+  if (count == 0) return 0;  // never, by dispatch.cc, which the analyzer does not see
+  alignas(64) uint8_t classes[kGcmMaxBurst];
+  for (unsigned i = 0; i < count; ++i) classes[i] = class_of(ops[i]);
   Finisher<kOpen> finisher(ops);
-  for (uint64_t left = chosen; left != 0;) {
-    const uint8_t which = classes[_tzcnt_u64(left)];
-    const uint64_t members = members_of(classes, left, which);
+  for (uint64_t left = ~uint64_t{0} >> (64 - count); left != 0;) {
+    const uint8_t chosen = classes[_tzcnt_u64(left)];
+    const uint64_t members = members_of(classes, left, chosen);
     left &= ~members;
     alignas(64) uint8_t index[kGcmMaxBurst + 64];
     list(members, index);
-    run_class<kRounds, kOpen>(ops, index, static_cast<unsigned>(_mm_popcnt_u64(members)), which, finisher);
+    const auto size = static_cast<unsigned>(_mm_popcnt_u64(members));
+    const unsigned which = chosen & ~kLongKey;
+    if (which == kOthers) {
+      run_others<kOpen>(ops, index, size, finisher);
+    } else if (which == chosen) {
+      run_class<10, kOpen>(ops, index, size, which, finisher);
+    } else {
+      run_class<14, kOpen>(ops, index, size, which, finisher);
+    }
   }
   finisher.flush();
   return finisher.good;
 }
 
-}  // namespace
-}  // namespace penstock::gcm
+}  // namespace penstock::gcm::PENSTOCK_VAES

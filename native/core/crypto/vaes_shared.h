@@ -7,15 +7,13 @@
 #include <cstdint>
 #include <cstring>
 
-#include "crypto/vaes.h"
+#include "crypto/kernel.h"
 
 // Loops over registers: their bounds are constants and they must vanish.
 #define PENSTOCK_UNROLL _Pragma("GCC unroll 64")
 #define PENSTOCK_BODY __attribute__((always_inline))
 
 namespace penstock::gcm {
-
-namespace {
 
 template <int kValue>
 struct Constant {
@@ -31,6 +29,16 @@ PENSTOCK_INLINE void with_constant(uint32_t n, Body body) {
     body(Constant<kFrom>{});
   } else {
     with_constant<kFrom + 1, kTo>(n, body);
+  }
+}
+
+// Calls body with kFrom … kTo - 1 as constants. For the long loops, which not every compiler unrolls when
+// told to.
+template <int kFrom, int kTo, typename Body>
+PENSTOCK_INLINE void for_each(Body body) {
+  if constexpr (kFrom < kTo) {
+    body(Constant<kFrom>{});
+    for_each<kFrom + 1, kTo>(body);
   }
 }
 
@@ -69,5 +77,4 @@ static_assert(offsetof(GcmOp, nonce) + 16 <= sizeof(GcmOp),
               "a nonce is loaded with the four bytes behind it");
 static_assert(offsetof(GcmOp, aad_length) == offsetof(GcmOp, length) + 4, "both are one load");
 
-}  // namespace
 }  // namespace penstock::gcm
