@@ -1,9 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Argument, Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { Exit } from '#penstock/cli/exit-codes.js';
 import { createOutput, tableText } from '#penstock/cli/output.js';
 import { changeCells, compare } from './compare.js';
 import { environment } from './environment.js';
+import { type IpsecMbPath, ipsecMbPaths } from './native-bench.js';
 import type { Question } from './question.js';
 import { questions } from './questions.js';
 import { cells, environmentLine, heads, html, markdown, type Report, type Section } from './report.js';
@@ -13,6 +14,7 @@ import { judge, parseThreshold, type Threshold } from './threshold.js';
 interface Options {
   readonly rounds: number;
   readonly only: string;
+  readonly ipsecMb: IpsecMbPath;
   readonly json?: boolean;
   readonly markdown?: boolean;
   readonly html?: string;
@@ -58,6 +60,14 @@ export function benchCommand(): Command {
     .argument('[reports...]', 'with compare: the earlier and the later report')
     .option('--rounds <n>', 'rounds, peers in turn within each', rounds, 7)
     .option('--only <text>', 'only ids that contain this', '')
+    .addOption(
+      new Option(
+        '--ipsec-mb <path>',
+        'crypto: the code path that libipsec-mb takes; our own: PENSTOCK_CRYPTO',
+      )
+        .choices(ipsecMbPaths)
+        .default('auto'),
+    )
     .option('--json', 'one JSON object on standard output')
     .option('--markdown', 'Markdown on standard output')
     .option('--html <file>', 'also write a page with plots; needs no network')
@@ -116,12 +126,12 @@ interface Answer {
 
 async function ask(
   question: Question,
-  { rounds: most, only }: Options,
+  { rounds: most, only, ipsecMb }: Options,
   progress: (line: string) => void,
 ): Promise<Answer> {
   progress(question.title);
   const all: Series[] = [];
-  for await (const series of question.run({ rounds: most, only, progress })) {
+  for await (const series of question.run({ rounds: most, only, ipsecMb, progress })) {
     progress(`  ${cells(summarise(series, true)).filter(Boolean).join('  ')}`);
     all.push(series);
   }

@@ -18,7 +18,7 @@ function geometricMeans(lists: readonly (readonly number[])[]): number[] {
 
 async function* everySizeAndTheirMean(effort: Effort): AsyncGenerator<Series> {
   const parts: Series[] = [];
-  for await (const series of nativeBench('crypto', [], effort)) {
+  for await (const series of nativeBench('crypto', ['--ipsec-mb', effort.ipsecMb], effort)) {
     if (isOfTheMix(series.id)) parts.push(series);
     yield series;
   }

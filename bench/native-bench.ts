@@ -4,11 +4,16 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Series } from './series.js';
 
+export const ipsecMbPaths = ['auto', 'avx2'] as const;
+export type IpsecMbPath = (typeof ipsecMbPaths)[number];
+
 /** How long and how much: a question may do less of it, never more. */
 export interface Effort {
   readonly rounds: number;
   /** only ids that contain this */
   readonly only: string;
+  /** which of its code paths libipsec-mb takes: what this processor allows, or AVX2's */
+  readonly ipsecMb: IpsecMbPath;
   readonly progress: (line: string) => void;
 }
 

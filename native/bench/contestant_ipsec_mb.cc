@@ -15,9 +15,10 @@ struct ManagerFree {
 
 class IpsecMb : public Contestant {
  public:
-  explicit IpsecMb(const std::string& arch) : mgr_(alloc_mb_mgr(0)) {
+  explicit IpsecMb(const std::string& arch) : mgr_(alloc_mb_mgr(0)), name_("ipsec-mb") {
     IMB_ARCH chosen = IMB_ARCH_AVX2;
     if (arch == "avx2") {
+      name_ += "-avx2";
       init_mb_mgr_avx2(mgr_.get());
     } else {
       init_mb_mgr_auto(mgr_.get(), &chosen);
@@ -25,7 +26,7 @@ class IpsecMb : public Contestant {
     static const char* const kArchs[] = {"none", "noaesni", "sse", "avx", "avx2", "avx512"};
     version_ = std::string(imb_get_version_str()) + " " + kArchs[chosen];
   }
-  std::string name() const override { return "ipsec-mb"; }
+  std::string name() const override { return name_; }
   std::string version() const override { return version_; }
 
   void prepare(const std::vector<std::vector<uint8_t>>& keys, std::vector<Packet>& packets) override {
@@ -48,6 +49,7 @@ class IpsecMb : public Contestant {
   size_t key_bytes_ = 0;
 
  private:
+  std::string name_;
   std::string version_;
 };
 

@@ -604,7 +604,8 @@ export interface NativeAddon {
 const require = createRequire(import.meta.url);
 let addon: NativeAddon | undefined;
 
-/** The addon, loaded on first use. Throws with the mend when it was not built, or built of other counters. */
+/** The addon, loaded on first use. Throws with the mend when it was not built, or built of other counters,
+ * and when PENSTOCK_CRYPTO names a kernel that this processor does not run. */
 export function native(): NativeAddon {
   addon ??= load();
   return addon;
@@ -621,5 +622,7 @@ function load(): NativeAddon {
   if (loaded.counterNames.join() !== counterNames.join()) {
     throw new Error(`the native core was built of another version; ${mend}`);
   }
+  const { fault } = loaded.crypto();
+  if (fault !== null) throw new Error(fault);
   return loaded;
 }

@@ -1,4 +1,5 @@
 /** AES-GCM through the addon: every kernel against node:crypto and, sampled, @noble/ciphers. */
+import { spawnSync } from 'node:child_process';
 import { createCipheriv } from 'node:crypto';
 import { gcm } from '@noble/ciphers/aes.js';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -79,4 +80,24 @@ describe.each(addon.crypto().available)('%s', (kernel) => {
 it('an unknown kernel is refused, naming those that there are', () => {
   expect(() => addon.selectCrypto('rot13')).toThrow(/selectCrypto\.name: .*portable/);
   expect(addon.crypto().active).toBe(first);
+});
+
+it('a kernel in PENSTOCK_CRYPTO is used, or refused, naming those that there are', () => {
+  const module = new URL('../../dist/pipeline/native.js', import.meta.url).href;
+  const start = (kernel: string) =>
+    spawnSync(
+      process.execPath,
+      [
+        '--input-type=module',
+        '-e',
+        `import { native } from '${module}'; console.log(native().crypto().active)`,
+      ],
+      { encoding: 'utf8', env: { ...process.env, PENSTOCK_CRYPTO: kernel } },
+    );
+  for (const kernel of addon.crypto().available) expect(start(kernel).stdout.trim()).toBe(kernel);
+  const refused = start('rot13');
+  expect(refused.stderr).toContain(
+    `PENSTOCK_CRYPTO: crypto kernel rot13: no such kernel; this processor runs ${addon.crypto().available.join(' ')}`,
+  );
+  expect(refused.status).not.toBe(0);
 });
