@@ -28,10 +28,11 @@ export interface Stage {
   readonly state: GroupState;
 }
 
-/** A model is asked for one hash in each of so many parts of all hashes. */
-export const modelSlots = 65_536;
-/** Slots of models that have a table: the next prime, as its users have it. */
-const maglevSize = 65_537;
+/** A model without a table is asked for one hash in each of so many parts of all hashes. */
+const modelSamples = 65_536;
+/** Slots of models that have a table, a prime as Maglev wants it: all of them are compared. */
+const modelTableSize = 65_537;
+const modelSize = (model: ModelName) => (model.startsWith('maglev') ? modelTableSize : modelSamples);
 
 /** The stages of a configuration, of the one after it (null: there is none), and of events. Throws PlanError. */
 export function stagesOf(
@@ -56,7 +57,7 @@ export const hashesAlike = (a: PlannedGroup, b: PlannedGroup) =>
   a.hashKey === b.hashKey && a.hash === b.hash && a.seed === b.seed;
 
 export function cellsOf(stages: readonly Stage[], compared: readonly ModelName[]): Cells {
-  return new Cells([...stages.map(sizeOf), ...(compared.length > 0 ? [modelSlots] : [])]);
+  return new Cells([...stages.map(sizeOf), ...compared.map(modelSize)]);
 }
 
 /** Builds a table; members are numbered as they were given. */
@@ -165,11 +166,11 @@ function modelTables(stages: readonly Stage[], model: ModelName): SlotTable[] {
   return stages.map(({ state }) => {
     const dead = ineligible(state);
     const { members } = state;
-    return {
-      members,
-      dead,
-      slots: sample(models[model]({ members, dead, size: maglevSize }), modelSlots),
-    };
+    const built = models[model]({ members, dead, size: modelTableSize });
+    const size = modelSize(model);
+    // with nobody up there is no table
+    const slots = built.slots?.length === size ? built.slots : sample(built, size);
+    return { members, dead, slots };
   });
 }
 
