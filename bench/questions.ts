@@ -2,6 +2,7 @@ import { addon } from './addon.js';
 import { crypto } from './crypto.js';
 import { demo } from './demo.js';
 import { esp } from './esp.js';
+import { io } from './io.js';
 import type { Question } from './question.js';
 import { router } from './router.js';
 import { scale } from './scale.js';
@@ -9,4 +10,4 @@ import { session } from './session.js';
 import { tables } from './tables.js';
 
 /** All there are, in the order of `penstock bench all`. */
-export const questions: readonly Question[] = [crypto, esp, router, session, tables, scale, addon, demo];
+export const questions: readonly Question[] = [crypto, esp, router, session, tables, scale, io, addon, demo];
