@@ -61,6 +61,7 @@ export async function* nativeBench(
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-2000);
+    for (const line of chunk.toString().split('\n')) if (line.includes('to compare with')) progress(line);
   });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);

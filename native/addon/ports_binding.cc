@@ -192,7 +192,7 @@ Napi::Value PlaneBinding::add_tun(const Napi::CallbackInfo& info) {
   TunOptions options;
   options.interface = wanted.get("interfaceName").text(kLongestInterfaceName);
   options.tap = wanted.get("tap").boolean();
-  options.mtu = wanted.get("mtu").integer<uint32_t>(576, 9000);
+  options.mtu = wanted.get("mtu").integer<uint32_t>(576, 9600);
   options.workers = held.workers();
   const Arg mac = wanted.get("mac");
   if (!mac.missing()) std::memcpy(options.mac, mac.bytes({6}).data, 6);

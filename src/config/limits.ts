@@ -9,7 +9,7 @@ export const limits = {
   nodeId: { least: 1, most: 15 },
   workers: { least: 1, most: 64, fallback: 1 },
   /** below what a jumbo frame holds behind its headroom, with Ethernet, ESP and an outer header */
-  mtu: { least: 576, leastInet6: 1280, most: 9000, fallback: 1500 },
+  mtu: { least: 576, leastInet6: 1280, most: 9600, fallback: 1500 },
   vlanId: { least: 1, most: 4094 },
   unit: { least: 0, most: 16_385 },
   tlb: {

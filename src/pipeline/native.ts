@@ -13,7 +13,7 @@ export interface PlaneOptions {
   controlFrames: number;
   /** frames, a power of two */
   handOverRing: number;
-  /** frames for packets that a chunk of 4 KiB does not hold, up to an MTU of 9,000; 0 when left out */
+  /** frames for packets that a chunk of 4 KiB does not hold, up to an MTU of 9,600; 0 when left out */
   jumbosPerWorker?: number;
 }
 

@@ -25,7 +25,7 @@ constexpr FrameIndex kNoFrame = 0xffffffff;
 constexpr uint32_t kChunkBytes = 4096;  // AF_XDP refuses larger chunks
 constexpr uint32_t kHeadroom = 256;     // for outer headers put before the packet
 constexpr uint32_t kTailroom = 64;      // for what a tunnel puts behind it
-constexpr uint32_t kJumboChunks = 3;    // that a jumbo frame takes, one after the other: an MTU of 9,000
+constexpr uint32_t kJumboChunks = 3;    // that a jumbo frame takes, one after the other: an MTU of 9,600
 constexpr uint32_t kBurst = 64;
 
 // Where a frame goes on after a hand-over to the worker that owns it.
@@ -136,7 +136,7 @@ class FrameCache {
 
   // Gives up to count frames, start set to the receive offset; returns how many.
   uint32_t allocate(FrameIndex* frames, uint32_t count);
-  // One that holds an MTU of 9,000, or kNoFrame.
+  // One that holds an MTU of 9,600, or kNoFrame.
   FrameIndex allocate_jumbo();
   // One that holds `bytes` from the receive offset on, and kTailroom; or kNoFrame.
   FrameIndex allocate_for(uint32_t bytes);
