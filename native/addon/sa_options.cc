@@ -130,7 +130,7 @@ OutboundSaOptions read_outbound_sa(const Arg& entry, uint32_t workers) {
   out.next_sequence = entry.get("nextSequence").big(1);
   out.df_bit = static_cast<DfBit>(entry.get("dfBit").choice({"copy", "set", "clear"}));
   out.dscp = entry.get("dscp").integer<int>(-1, 63);
-  out.mtu = entry.get("mtu").integer<uint16_t>(68, 3200);
+  out.mtu = entry.get("mtu").integer<uint16_t>(68, 9600);
   const Arg instance = entry.get("routingInstance");
   if (!instance.missing()) {
     out.routing_instance = instance.integer<uint16_t>(0, kMaxRoutingInstances - 1);

@@ -84,7 +84,7 @@ std::shared_ptr<const InterfaceTable> read_interfaces(const Arg& list, const Rea
     InterfaceTable::Interface interface {};
     interface.port = static_cast<uint16_t>(index_of(entry.get("port"), reading.node.ports(), "ports"));
     interface.vlan = entry.get("vlan").integer<uint16_t>(0, 4095);
-    interface.mtu = entry.get("mtu").integer<uint16_t>(68, 3200);
+    interface.mtu = entry.get("mtu").integer<uint16_t>(68, 9600);
     if (interface.vlan == InterfaceTable::kAbsent) interface.mtu = 0;
     interface.routing_instance = instance(entry);
     interface.zone = zone(entry.get("zone"));

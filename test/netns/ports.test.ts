@@ -137,14 +137,17 @@ function addressHost(namespace: string, link: string, inet: string, inet6: strin
 }
 
 async function up(kind: Kind): Promise<void> {
-  const made = spawnSync(script, ['up', prefix, directory, kind.port, String(kind.mtu)], { encoding: 'utf8' });
+  const made = spawnSync(script, ['up', prefix, directory, kind.port, String(kind.mtu)], {
+    encoding: 'utf8',
+  });
   if (made.status !== 0) throw new Error(made.stderr);
   for (const node of ['tlb1', 'gw1', 'gw2', 'enb']) startNode(node);
   const said = () => [...running.values()].map(({ log }) => log()).join('\n');
   const all = () => [...running].every(([node, { log }]) => log().includes(`${node} runs`));
   if (!(await until(all, 30_000))) throw new Error(`not all nodes run\n${said()}`);
   if (kind.port === 'tun') {
-    for (const node of ['enb', 'tlb1']) ip('-n', `${prefix}-${node}`, 'link', 'show', node === 'enb' ? 'inside0' : 'internet0');
+    for (const node of ['enb', 'tlb1'])
+      ip('-n', `${prefix}-${node}`, 'link', 'show', node === 'enb' ? 'inside0' : 'internet0');
     addressHost('enb', 'inside0', '192.168.10.2/24', 'fd00:10::2/64');
     addressHost('tlb1', 'internet0', '203.0.113.2/24', '2001:db8:ffff::2/64');
   }
@@ -176,26 +179,37 @@ describe.skipIf(missing !== undefined)(`ports of every kind${missing?.note ?? ''
     { port: 'tun', mtu: 1500 },
     { port: 'tun', mtu: 9000 },
   ];
-  it.each(kinds)('$port carries the main job at $mtu', async (kind) => {
-    await up(kind);
-    const { client, server } = hostsOf(kind);
-    const said = running.get('enb')!.log();
-    if (kind.port === 'af-xdp') expect(said).toMatch(/ge-0\/0\/0: AF_XDP in the driver, copying; \d+ queues? for 1 worker/);
-    for (const [to, header] of [
-      ['203.0.113.2', 28],
-      ['2001:db8:ffff::2', 48],
-    ] as const) {
-      // as large as the host's link, whole
-      expect(await until(() => ping(client, to, '-M', 'do', '-s', String(kind.mtu - header)), 5_000)).toBe(true);
-      expect(await iperf(client, server, to, [])).toBeGreaterThan(1_000_000);
-    }
-    const payload = String(kind.mtu - 100);
-    expect(await iperf(client, server, '203.0.113.2', ['-u', '-b', '20M', '-l', payload])).toBeGreaterThan(1_000_000);
-    expect(await iperf(client, server, '2001:db8:ffff::2', ['-u', '-b', '20M', '-l', payload])).toBeGreaterThan(1_000_000);
-    expect(await file(client, server, kind.mtu === 1500 ? '203.0.113.2' : '2001:db8:ffff::2')).toBe(true);
-    const { counters } = show<Views['counters']>('enb', 'counters');
-    const names = ['oversized', 'badChecksum', 'badL4', 'authFailed', 'txRefused'];
-    expect(counters.filter(({ name, value }) => names.includes(name) && Number(value) > 0)).toEqual([]);
-    await stopAll();
-  }, 90_000);
+  it.each(kinds)(
+    '$port carries the main job at $mtu',
+    async (kind) => {
+      await up(kind);
+      const { client, server } = hostsOf(kind);
+      const said = running.get('enb')!.log();
+      if (kind.port === 'af-xdp')
+        expect(said).toMatch(/ge-0\/0\/0: AF_XDP in the driver, copying; \d+ queues? for 1 worker/);
+      for (const [to, header] of [
+        ['203.0.113.2', 28],
+        ['2001:db8:ffff::2', 48],
+      ] as const) {
+        // as large as the host's link, whole
+        expect(await until(() => ping(client, to, '-M', 'do', '-s', String(kind.mtu - header)), 5_000)).toBe(
+          true,
+        );
+        expect(await iperf(client, server, to, [])).toBeGreaterThan(1_000_000);
+      }
+      const payload = String(kind.mtu - 100);
+      expect(await iperf(client, server, '203.0.113.2', ['-u', '-b', '20M', '-l', payload])).toBeGreaterThan(
+        1_000_000,
+      );
+      expect(
+        await iperf(client, server, '2001:db8:ffff::2', ['-u', '-b', '20M', '-l', payload]),
+      ).toBeGreaterThan(1_000_000);
+      expect(await file(client, server, kind.mtu === 1500 ? '203.0.113.2' : '2001:db8:ffff::2')).toBe(true);
+      const { counters } = show<Views['counters']>('enb', 'counters');
+      const names = ['oversized', 'badChecksum', 'badL4', 'authFailed', 'txRefused'];
+      expect(counters.filter(({ name, value }) => names.includes(name) && Number(value) > 0)).toEqual([]);
+      await stopAll();
+    },
+    90_000,
+  );
 });

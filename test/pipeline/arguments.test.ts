@@ -148,7 +148,7 @@ refuses(
 );
 refuses('publish.interfaces[1].port: 0…1 expected, not 2', link({ port: 2 }));
 refuses('publish.interfaces[1].vlan: 0…4095 expected, not 4096', link({ vlan: 4096 }));
-refuses('publish.interfaces[1].mtu: 68…3200 expected, not 9000', link({ mtu: 9000 }));
+refuses('publish.interfaces[1].mtu: 68…9600 expected, not 9601', link({ mtu: 9601 }));
 refuses('publish.interfaces[1].zone: 0…4095 expected, not 65535', link({ zone: 65535 }));
 refuses('publish.interfaces[1].filterV4: -1…-1 expected, not 0', link({ filterV4: 0 }));
 refuses('publish.interfaces[1].addresses[0]: 4 or 16 bytes expected, not 6', link({ addresses: [mac(1)] }));
