@@ -1,92 +1,23 @@
 /**
  * The main job between kernel hosts on every kind of port, at 1500 and 9000 bytes: TCP and UDP by iperf3, and a file of
- * 100 MB that arrives as it was sent. Then what may happen to a port: its process is killed, its interface is taken away
- * and put back, nobody may open it.
+ * 100 MB that arrives as it was sent.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { spawnSync } from 'node:child_process';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { Views } from '../../dist/control/show/views.js';
-import { requireThat, requireTool } from '../support/requires.js';
+import { ip, missing, Namespaces, sleep, until } from './support.js';
 
-const main = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 const script = new URL('../../examples/netns/lab.sh', import.meta.url).pathname;
-const needs = [
-  requireThat(process.getuid?.() === 0, 'not root'),
-  requireTool('ip', 'iproute2'),
-  requireTool('ping', 'iputils-ping'),
-  requireTool('iperf3'),
-  requireTool('ethtool'),
-];
-const missing = needs.find((need) => need.missing);
-
-const prefix = `ppt${process.pid.toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-let directory = '';
-const running = new Map<string, Running>();
+const names = new Namespaces();
+const { prefix, directory } = names;
 let nextPort = 6300;
-
-interface Running {
-  readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
-  readonly log: () => string;
-}
-
-function spawnIn(namespace: string, command: readonly string[]): Running {
-  const child = spawn('ip', ['netns', 'exec', `${prefix}-${namespace}`, ...command], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream!.on('data', (chunk) => (text += chunk));
-  const ended = new Promise<number | null>((resolve) => void child.once('close', (code) => resolve(code)));
-  return { child, ended, log: () => text };
-}
-
-function ip(...words: string[]): string {
-  const { status, stdout, stderr } = spawnSync('ip', words, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`ip ${words.join(' ')}: ${stderr}`);
-  return stdout;
-}
-
-const startNode = (node: string, namespace = node) =>
-  running.set(node, spawnIn(namespace, [process.execPath, main, 'run', join(directory, `${node}.yaml`)]));
-
-async function stopAll(): Promise<void> {
-  for (const { child } of running.values()) child.kill('SIGTERM');
-  const codes = await Promise.all([...running.values()].map(({ ended }) => ended));
-  running.clear();
-  expect(codes.every((code) => code === 0)).toBe(true);
-}
-
-async function until(holds: () => boolean | Promise<boolean>, mostMs: number): Promise<boolean> {
-  const end = performance.now() + mostMs;
-  while (performance.now() < end) {
-    if (await holds()) return true;
-    await sleep(20);
-  }
-  return false;
-}
-
-async function ping(from: string, to: string, ...options: string[]): Promise<boolean> {
-  const { ended } = spawnIn(from, ['ping', '-q', '-c', '1', '-W', '1', ...options, to]);
-  return (await ended) === 0;
-}
-
-function show<V>(node: string, what: string): V {
-  const words = [main, 'show', what, '--json', '--socket', join(directory, `${node}.sock`)];
-  const { stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 20_000 });
-  if (stdout === '') throw new Error(stderr);
-  return JSON.parse(stdout) as V;
-}
 
 /** Received bytes. */
 async function iperf(client: string, server: string, to: string, args: readonly string[]): Promise<number> {
   const port = String(nextPort++);
-  const listener = spawnIn(server, ['iperf3', '-s', '-1', '--forceflush', '-p', port]);
+  const listener = names.spawn(server, ['iperf3', '-s', '-1', '--forceflush', '-p', port]);
   await until(() => listener.log().includes('listening'), 10_000);
-  const { ended, log } = spawnIn(client, ['iperf3', '-J', '-t', '1', '-c', to, '-p', port, ...args]);
+  const { ended, log } = names.spawn(client, ['iperf3', '-J', '-t', '1', '-c', to, '-p', port, ...args]);
   await ended;
   listener.child.kill('SIGKILL');
   const report = JSON.parse(log());
@@ -106,9 +37,9 @@ async function file(client: string, server: string, to: string): Promise<boolean
     const hash = createHash('sha256'); const socket = require('node:net').connect(${port}, '${to}', () => next(0));
     const next = (i) => { if (i === 100) return socket.end(() => console.log(100 << 20, hash.digest('hex')));
       part.writeUInt32BE(i, 0); hash.update(part); socket.write(Buffer.from(part), () => next(i + 1)); };`;
-  const receiver = spawnIn(server, [process.execPath, '-e', receive]);
+  const receiver = names.spawn(server, [process.execPath, '-e', receive]);
   await until(() => receiver.log().includes('listening'), 10_000);
-  const sender = spawnIn(client, [process.execPath, '-e', send]);
+  const sender = names.spawn(client, [process.execPath, '-e', send]);
   await Promise.race([receiver.ended, sleep(40_000)]);
   receiver.child.kill('SIGKILL');
   await sender.ended;
@@ -126,7 +57,7 @@ const hostsOf = ({ port }: Kind) =>
 
 function addressHost(namespace: string, link: string, inet: string, inet6: string): void {
   const at = ['-n', `${prefix}-${namespace}`];
-  spawnIn(namespace, ['sysctl', '-qw', `net.ipv6.conf.${link}.disable_ipv6=0`]);
+  ip('netns', 'exec', names.of(namespace), 'sysctl', '-qw', `net.ipv6.conf.${link}.disable_ipv6=0`);
   for (const [family, address] of [
     ['-4', inet],
     ['-6', inet6],
@@ -141,36 +72,28 @@ async function up(kind: Kind): Promise<void> {
     encoding: 'utf8',
   });
   if (made.status !== 0) throw new Error(made.stderr);
-  for (const node of ['tlb1', 'gw1', 'gw2', 'enb']) startNode(node);
-  const said = () => [...running.values()].map(({ log }) => log()).join('\n');
-  const all = () => [...running].every(([node, { log }]) => log().includes(`${node} runs`));
+  for (const node of ['tlb1', 'gw1', 'gw2', 'enb']) names.start(node);
+  const said = () => [...names.nodes.values()].map(({ log }) => log()).join('\n');
+  const all = () => [...names.nodes].every(([node, { log }]) => log().includes(`${node} runs`));
   if (!(await until(all, 30_000))) throw new Error(`not all nodes run\n${said()}`);
   if (kind.port === 'tun') {
-    for (const node of ['enb', 'tlb1'])
-      ip('-n', `${prefix}-${node}`, 'link', 'show', node === 'enb' ? 'inside0' : 'internet0');
     addressHost('enb', 'inside0', '192.168.10.2/24', 'fd00:10::2/64');
     addressHost('tlb1', 'internet0', '203.0.113.2/24', '2001:db8:ffff::2/64');
   }
   const { client } = hostsOf(kind);
-  const answers = async () => (await ping(client, '203.0.113.2')) && (await ping(client, '2001:db8:ffff::2'));
+  const answers = async () =>
+    (await names.ping(client, '203.0.113.2')) && (await names.ping(client, '2001:db8:ffff::2'));
   if (!(await until(answers, 20_000))) throw new Error(`no answer from the server\n${said()}`);
 }
 
 const down = () => spawnSync(script, ['down', prefix]);
 
 describe.skipIf(missing !== undefined)(`ports of every kind${missing?.note ?? ''}`, () => {
-  beforeAll(() => {
-    directory = mkdtempSync(join(tmpdir(), 'penstock-ports-'));
-  });
   afterEach(async () => {
-    for (const { child, ended } of running.values()) {
-      child.kill('SIGKILL');
-      await ended;
-    }
-    running.clear();
+    await names.stop('SIGKILL');
     down();
   });
-  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  afterAll(() => names.removeDirectory());
 
   const kinds: readonly Kind[] = [
     { port: 'af-xdp', mtu: 1500 },
@@ -184,7 +107,7 @@ describe.skipIf(missing !== undefined)(`ports of every kind${missing?.note ?? ''
     async (kind) => {
       await up(kind);
       const { client, server } = hostsOf(kind);
-      const said = running.get('enb')!.log();
+      const said = names.nodes.get('enb')!.log();
       if (kind.port === 'af-xdp')
         expect(said).toMatch(/ge-0\/0\/0: AF_XDP in the driver, copying; \d+ queues? for 1 worker/);
       for (const [to, header] of [
@@ -192,9 +115,9 @@ describe.skipIf(missing !== undefined)(`ports of every kind${missing?.note ?? ''
         ['2001:db8:ffff::2', 48],
       ] as const) {
         // as large as the host's link, whole
-        expect(await until(() => ping(client, to, '-M', 'do', '-s', String(kind.mtu - header)), 5_000)).toBe(
-          true,
-        );
+        expect(
+          await until(() => names.ping(client, to, '-M', 'do', '-s', String(kind.mtu - header)), 5_000),
+        ).toBe(true);
         expect(await iperf(client, server, to, [])).toBeGreaterThan(1_000_000);
       }
       const payload = String(kind.mtu - 100);
@@ -205,10 +128,10 @@ describe.skipIf(missing !== undefined)(`ports of every kind${missing?.note ?? ''
         await iperf(client, server, '2001:db8:ffff::2', ['-u', '-b', '20M', '-l', payload]),
       ).toBeGreaterThan(1_000_000);
       expect(await file(client, server, kind.mtu === 1500 ? '203.0.113.2' : '2001:db8:ffff::2')).toBe(true);
-      const { counters } = show<Views['counters']>('enb', 'counters');
-      const names = ['oversized', 'badChecksum', 'badL4', 'authFailed', 'txRefused'];
-      expect(counters.filter(({ name, value }) => names.includes(name) && Number(value) > 0)).toEqual([]);
-      await stopAll();
+      const { counters } = names.show<Views['counters']>('enb', 'counters');
+      const wrong = ['oversized', 'badChecksum', 'badL4', 'authFailed', 'txRefused'];
+      expect(counters.filter(({ name, value }) => wrong.includes(name) && Number(value) > 0)).toEqual([]);
+      expect(await names.stop()).toEqual([0, 0, 0, 0]);
     },
     90_000,
   );
