@@ -181,7 +181,8 @@ __attribute__((noinline)) void seal_batches(const GcmOp* ops, const uint8_t* ind
   Vector hashed[kPackets * kVectors];
   now.choose(ops, index);
   PENSTOCK_UNROLL for (int k = 0; k < kPackets; ++k) now.lanes[k] = kLanes * kVectors - 1;
-  for (Vector& x : hashed) x = zero();  // the first step multiplies to no consequence
+  PENSTOCK_UNROLL for (int v = 0; v < kPackets * kVectors; ++v) hashed[v] =
+      zero();  // the first step multiplies to no consequence
   for (unsigned at = 0; at < count; at += kPackets) {
     const Batch<kPackets> before = now;
     Sum sum[kPackets];
@@ -189,7 +190,9 @@ __attribute__((noinline)) void seal_batches(const GcmOp* ops, const uint8_t* ind
     step<kRounds, kPackets, kVectors, false>(now, before, hashed, sum);
     if (at > 0) finish<kPackets>(before, sum, finisher);
   }
-  finish_last<kPackets, kVectors>(now, hashed, finisher);
+  Vector last[kPackets * kVectors];  // a copy: what a call is given the address of stays in memory all along
+  std::memcpy(last, hashed, sizeof last);
+  finish_last<kPackets, kVectors>(now, last, finisher);
 }
 
 template <int kRounds, int kPackets, int kVectors>
@@ -219,7 +222,6 @@ struct Stream {
   Vector base;                    // nonce and first round key
   Vector head;                    // the sum of the groups before, reduced
   __m128i mask;                   // J0 encrypted
-  Vector hashed[kMaxLast];        // sealing: the row that the next step multiplies
   Vector own_counters[kMaxLast];  // past those of the table
 
   PENSTOCK_INLINE_MEMBER void begin(const GcmOp* o) {
@@ -261,11 +263,13 @@ struct GroupRow {
   static constexpr bool kSpread = true;
   using Power = Vector;
   const Stream& stream;
+  const Vector (&hashed)[kMaxLast];
   const GcmKey& key;
 
-  PENSTOCK_INLINE_MEMBER explicit GroupRow(const Stream& s) : stream(s), key(*s.key) {}
+  PENSTOCK_INLINE_MEMBER GroupRow(const Stream& s, const Vector (&h)[kMaxLast])
+      : stream(s), hashed(h), key(*s.key) {}
   PENSTOCK_INLINE_MEMBER Vector input(int v) const {
-    if constexpr (!kOpen) return stream.hashed[v];
+    if constexpr (!kOpen) return hashed[v];
     const Vector text =
         load_text(stream.in + kVectorBytes * static_cast<unsigned>(v), kFirst && v == 0, false, {});
     if (v != 0) return reverse(text);
@@ -286,11 +290,13 @@ struct LastRow {
   static constexpr bool kSpread = false;
   using Power = StoredPower;
   const Stream* stream;
+  const Vector (&hashed)[kMaxLast];
   Powers powers;
 
-  PENSTOCK_INLINE_MEMBER LastRow(const Stream& s, const Powers& p) : stream(&s), powers(p) {}
+  PENSTOCK_INLINE_MEMBER LastRow(const Stream& s, const Vector (&h)[kMaxLast], const Powers& p)
+      : stream(&s), hashed(h), powers(p) {}
   PENSTOCK_INLINE_MEMBER Vector input(int v) const {
-    if constexpr (!kOpen) return stream->hashed[v];
+    if constexpr (!kOpen) return hashed[v];
     const bool is_last = v == kCount - 1;
     const Tail tail = stream->tail(kCount);
     const Vector x =
@@ -311,7 +317,7 @@ struct NoRow {
 
 // Encrypts a group of kVectors, the packet's first or last if so, and multiplies a row.
 template <int kRounds, int kVectors, bool kFirst, bool kLast, bool kOpen, typename Row>
-PENSTOCK_INLINE void crypt_group(Stream& stream, const Row& row, Sum& sum) {
+PENSTOCK_INLINE void crypt_group(Stream& stream, const Row& row, Sum& sum, Vector (&hashed)[kMaxLast]) {
   constexpr int kParts = parts_of(Row::kVectors);
   constexpr int kEncryptions = (kRounds - 1) * kVectors;
   const GcmKey& key = *stream.key;
@@ -348,7 +354,7 @@ PENSTOCK_INLINE void crypt_group(Stream& stream, const Row& row, Sum& sum) {
       x = is_first ? first_input(*stream.op, x) : reverse(x);
       if (v == 0 && !kFirst) x = add(x, stream.head);
       if (is_last) x = add(x, lengths_of(*stream.op, lanes_of(stream.op->length)));
-      stream.hashed[v] = x;
+      hashed[v] = x;
     }
   }
   if (kFirst) stream.mask = first_lane(s[0]);
@@ -366,20 +372,22 @@ template <int kRounds>
 __attribute__((noinline)) void open_streams(const GcmOp* ops, const uint8_t* index, unsigned count,
                                             Finisher<true>& finisher) {
   Stream stream;
+  Vector none[kMaxLast];
   for (unsigned i = 0; i < count; ++i) {
     const GcmOp* op = ops + index[i];
     Sum sum;
     stream.begin(op);
-    crypt_group<kRounds, kGroup, true, false, true>(stream, GroupRow<true, true>(stream), sum);
+    crypt_group<kRounds, kGroup, true, false, true>(stream, GroupRow<true, true>(stream, none), sum, none);
     stream.advance();
     for (uint32_t group = groups_of(stream.vectors) - 1; group > 0; --group) {
-      crypt_group<kRounds, kGroup, false, false, true>(stream, GroupRow<false, true>(stream), sum);
+      crypt_group<kRounds, kGroup, false, false, true>(stream, GroupRow<false, true>(stream, none), sum,
+                                                       none);
       stream.advance();
     }
     const Powers powers = last_powers(stream);
     with_constant<kMinLast, kMaxLast>(stream.vectors - stream.done, [&](auto vectors) PENSTOCK_BODY {
       crypt_group<kRounds, vectors.value, false, true, true>(
-          stream, LastRow<vectors.value, true>(stream, powers), sum);
+          stream, LastRow<vectors.value, true>(stream, none, powers), sum, none);
     });
     multiply_lengths(sum, *op, lanes_of(op->length));
     finisher.put(op, sum, stream.mask);
@@ -393,6 +401,7 @@ __attribute__((noinline)) void seal_streams(const GcmOp* ops, const uint8_t* ind
                                             Finisher<false>& finisher) {
   if (count == 0) return;  // never: a class that was chosen has a member
   Stream stream;
+  Vector hashed[kMaxLast];  // the row that the next step multiplies
   Powers powers = {};
   uint32_t pending = 0;  // vectors of the row that the packet before has left
   __m128i mask = _mm_setzero_si128();
@@ -401,11 +410,11 @@ __attribute__((noinline)) void seal_streams(const GcmOp* ops, const uint8_t* ind
     Sum sum;
     stream.begin(op);
     if (pending == 0) {
-      crypt_group<kRounds, kGroup, true, false, false>(stream, NoRow{}, sum);
+      crypt_group<kRounds, kGroup, true, false, false>(stream, NoRow{}, sum, hashed);
     } else {
       with_constant<kMinLast, kMaxLast>(pending, [&](auto row) PENSTOCK_BODY {
-        crypt_group<kRounds, kGroup, true, false, false>(stream, LastRow<row.value, false>(stream, powers),
-                                                         sum);
+        crypt_group<kRounds, kGroup, true, false, false>(
+            stream, LastRow<row.value, false>(stream, hashed, powers), sum, hashed);
       });
       const GcmOp* before = ops + index[i - 1];
       multiply_lengths(sum, *before, lanes_of(before->length));
@@ -413,18 +422,22 @@ __attribute__((noinline)) void seal_streams(const GcmOp* ops, const uint8_t* ind
     }
     stream.advance();
     for (uint32_t group = groups_of(stream.vectors) - 1; group > 0; --group) {
-      crypt_group<kRounds, kGroup, false, false, false>(stream, GroupRow<false, false>(stream), sum);
+      crypt_group<kRounds, kGroup, false, false, false>(stream, GroupRow<false, false>(stream, hashed), sum,
+                                                        hashed);
       stream.advance();
     }
     powers = last_powers(stream);
     mask = stream.mask;
     pending = stream.vectors - stream.done;
     with_constant<kMinLast, kMaxLast>(pending, [&](auto vectors) PENSTOCK_BODY {
-      crypt_group<kRounds, vectors.value, false, true, false>(stream, GroupRow<false, false>(stream), sum);
+      crypt_group<kRounds, vectors.value, false, true, false>(stream, GroupRow<false, false>(stream, hashed),
+                                                              sum, hashed);
     });
   }
   Sum sum;
-  multiply_row(sum, stream.hashed, static_cast<int>(pending), powers);
+  Vector last[kMaxLast];  // a copy, as in seal_batches
+  std::memcpy(last, hashed, sizeof last);
+  multiply_row(sum, last, static_cast<int>(pending), powers);
   multiply_lengths(sum, *stream.op, lanes_of(stream.op->length));
   finisher.put(stream.op, sum, mask);
 }
