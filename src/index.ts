@@ -5,6 +5,9 @@ export type { Surroundings } from './config/compile/context.js';
 export type * from './config/config.js';
 export { type Checked, checkConfig, loadConfig } from './config/load.js';
 export { ConfigError, type Problem } from './config/problem.js';
+export type { BadConfiguration } from './control/daemon.js';
+export { type EmbeddedNode, type NodeOptions, startNode } from './control/embedded-node.js';
+export type { ApplyReport, ChangeLine } from './control/live-config.js';
 export {
   buildTable,
   type ChashTable,
@@ -35,7 +38,8 @@ export {
   type TableChange,
   type TextFlow,
 } from './lb/load-balancer.js';
-export { type Movement, movement, type SlotTable } from './lb/movement.js';
+export { type Movement, movement, type Overlaps, type SlotTable } from './lb/movement.js';
 export type { Address, Family } from './model/address.js';
 export type { Prefix } from './model/prefix.js';
 export type { Secret } from './model/secret.js';
+export type { GroupForecast } from './node/forecast.js';

@@ -154,6 +154,11 @@ export class Daemon {
     log(`${config.system.hostName} runs: ${config.ports.length} ports, control socket ${this.socket}`);
   }
 
+  /** What its control socket offers, for the program that runs it. */
+  get control(): Pick<ControlHandler, 'show' | 'apply' | 'confirm' | 'drain'> {
+    return this.#handler();
+  }
+
   /**
    * Ends in order: routers hear of it, what is on its way passes, then no packet is taken and what is held is let go.
    * As often as you like; never rejects.

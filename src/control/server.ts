@@ -1,10 +1,12 @@
 /** The control socket's server: requests are answered in order, each connection by itself. */
 import { createServer, type Server, type Socket } from 'node:net';
-import type { GivenFlow } from '../lb/explain.js';
 import type { z } from 'zod';
+import type { GivenFlow } from '../lb/explain.js';
 import type { Address } from '../model/address.js';
 import type { PrefixOfInstance } from '../node/event.js';
 import type { Announcement } from '../routing/ari.js';
+import type { BadConfiguration } from './daemon.js';
+import type { ApplyReport } from './live-config.js';
 import {
   type Hello,
   issueText,
@@ -27,7 +29,7 @@ export interface ControlHandler {
   show(what: string, params: Readonly<Record<string, unknown>>): object;
   /** where the node sends a flow; interfaceName null: that it comes in by is to be found */
   explain(flow: GivenFlow, interfaceName: string | null): object;
-  apply(request: ApplyRequest): object;
+  apply(request: ApplyRequest): ApplyReport | BadConfiguration;
   confirm(): object;
   drain(request: DrainRequest): object;
   exporterOpened(exporter: string, addresses: readonly Address[]): void;
