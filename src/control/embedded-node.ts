@@ -19,7 +19,7 @@ export interface EmbeddedNode {
   readonly config: Config;
   /** where penstock show, apply and drain find it */
   readonly socket: string;
-  /** What `penstock show WHAT --json` prints. Throws an Error for what there is not. */
+  /** What `penstock show` has as JSON, e.g. of route, neighbours, counters. Throws an Error for what there is not. */
   show(what: string, parameters?: Readonly<Record<string, unknown>>): object;
   /**
    * Another configuration, as `penstock apply --json` tells of it: all of it or nothing, and no packet is lost. dryRun: only

@@ -35,7 +35,7 @@ describe('a node inside a program', () => {
     node = await startNode(configuration(1500), { log: (line) => lines.push(line) });
     expect(node.socket).toBe(`${directory}/inside.sock`);
     expect(node.config.system.hostName).toBe('inside');
-    expect(node.show('route')).toMatchObject({ schemaVersion: 1 });
+    expect(node.show('neighbours')).toMatchObject({ neighbours: [] });
     expect(node.apply(configuration(1400), { dryRun: true })).toMatchObject({ outcome: 'dry-run' });
     expect(node.apply(configuration(1400))).toMatchObject({ outcome: 'applied' });
     expect(node.apply(configuration(1400))).toMatchObject({ outcome: 'unchanged' });
