@@ -1,15 +1,8 @@
-import Benchmark from 'benchmark';
 import { native } from '#penstock/pipeline/native.js';
+import { secondsPerCall } from './micro.js';
 import type { Effort } from './native-bench.js';
 import type { Question } from './question.js';
 import type { Series } from './series.js';
-
-/** ns a call, one value a sample of benchmark.js, which warms up and chooses the repetitions. */
-function nsPerCall(work: () => void): number[] {
-  const benchmark = new Benchmark(work, { maxTime: 0.5 });
-  benchmark.run();
-  return benchmark.stats.sample.map((seconds) => seconds * 1e9);
-}
 
 async function* calls({ only, progress }: Effort): AsyncGenerator<Series> {
   const core = native();
@@ -26,7 +19,7 @@ async function* calls({ only, progress }: Effort): AsyncGenerator<Series> {
   for (const [id, work] of questions) {
     if (!id.includes(only)) continue;
     progress(id);
-    yield { id, unit: 'ns/call', ours: nsPerCall(work), peers: {} };
+    yield { id, unit: 'ns/call', ours: secondsPerCall(work).map((seconds) => seconds * 1e9), peers: {} };
   }
 }
 

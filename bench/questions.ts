@@ -3,6 +3,7 @@ import { crypto } from './crypto.js';
 import { demo } from './demo.js';
 import { esp } from './esp.js';
 import { io } from './io.js';
+import { lb } from './lb.js';
 import type { Question } from './question.js';
 import { router } from './router.js';
 import { scale } from './scale.js';
@@ -10,4 +11,15 @@ import { session } from './session.js';
 import { tables } from './tables.js';
 
 /** All there are, in the order of `penstock bench all`. */
-export const questions: readonly Question[] = [crypto, esp, router, session, tables, scale, io, addon, demo];
+export const questions: readonly Question[] = [
+  crypto,
+  esp,
+  router,
+  session,
+  tables,
+  scale,
+  io,
+  lb,
+  addon,
+  demo,
+];

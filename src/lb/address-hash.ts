@@ -1,14 +1,4 @@
-import type { Hash64 } from './keys.js';
-
-/** The upper half of a product of 32-bit words. */
-function multiplyHigh(a: number, b: number): number {
-  const a0 = a & 0xffff;
-  const a1 = a >>> 16;
-  const b0 = b & 0xffff;
-  const b1 = b >>> 16;
-  const middle = a0 * b1 + a1 * b0 + ((a0 * b0) >>> 16); // below 2^34
-  return (a1 * b1 + Math.floor(middle / 65536)) >>> 0;
-}
+import { type Hash64, multiplyHigh } from './keys.js';
 
 /**
  * The upper half, which decides the slot, of xxh64 of an IPv4 address: what xxh64() of keys.ts gives for its four bytes,

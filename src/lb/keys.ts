@@ -70,6 +70,18 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** The upper half of a product of 32-bit words. */
+export function multiplyHigh(a: number, b: number): number {
+  const a0 = a & 0xffff;
+  const a1 = a >>> 16;
+  const b0 = b & 0xffff;
+  const b1 = b >>> 16;
+  const low = Math.imul(a0, b0) >>> 16;
+  const middle = Math.imul(a1, b0) >>> 0;
+  const cross = (Math.imul(a0, b1) >>> 0) + (middle & 0xffff) + low; // below 2^33
+  return (Math.imul(a1, b1) + (middle >>> 16) + Math.floor(cross / 65536)) >>> 0;
+}
+
 /** A 64-bit register. */
 class Word implements Hash64 {
   constructor(
@@ -114,15 +126,8 @@ class Word implements Hash64 {
   }
 
   multiply({ hi, lo }: Hash64): this {
-    const a0 = this.lo & 0xffff;
-    const a1 = this.lo >>> 16;
-    const b0 = lo & 0xffff;
-    const b1 = lo >>> 16;
-    const low = a0 * b0;
-    const middle = a0 * b1 + a1 * b0 + Math.floor(low / 65536); // below 2^34
-    const carry = a1 * b1 + Math.floor(middle / 65536);
-    this.hi = (carry + (Math.imul(this.lo, hi) >>> 0) + (Math.imul(this.hi, lo) >>> 0)) >>> 0;
-    this.lo = ((middle << 16) | (low & 0xffff)) >>> 0;
+    this.hi = (multiplyHigh(this.lo, lo) + Math.imul(this.lo, hi) + Math.imul(this.hi, lo)) >>> 0;
+    this.lo = Math.imul(this.lo, lo) >>> 0;
     return this;
   }
 }

@@ -317,6 +317,8 @@ function ipv4Number(text: string): number {
 }
 
 function bytesOf(text: string | undefined, what: string): Uint8Array {
+  const number = text === undefined ? -1 : ipv4Number(text);
+  if (number >= 0) return Uint8Array.of(number >>> 24, number >>> 16, number >>> 8, number);
   const address = text === undefined ? undefined : parseAddress(text);
   if (address === undefined)
     throw new RangeError(`${what}: ${text ?? 'missing'}; write an IPv4 or IPv6 address`);
