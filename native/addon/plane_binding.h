@@ -4,6 +4,7 @@
 //   ports_binding.cc   nodes, wires, sockets, captures
 //   tables_binding.cc  publish
 //   sa_binding.cc      security associations
+//   capture_binding.cc what passes, copied for whoever watches
 //   show_binding.cc    what show prints: counters, sessions, neighbours, records
 #pragma once
 #include <napi.h>
@@ -81,6 +82,7 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   Napi::Value sa_status(const Napi::CallbackInfo& info);
 
   Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value counter_totals(const Napi::CallbackInfo& info);
   Napi::Value statistics(const Napi::CallbackInfo& info);
   Napi::Value neighbours(const Napi::CallbackInfo& info);
   Napi::Value drop_records(const Napi::CallbackInfo& info);
@@ -90,6 +92,9 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
                            uint32_t most);
   Napi::Value flow_count(const Napi::CallbackInfo& info);
   Napi::Value session_count(const Napi::CallbackInfo& info);
+  void set_capture(const Napi::CallbackInfo& info);
+  Napi::Value take_captured(const Napi::CallbackInfo& info);
+  Napi::Value capture_missed(const Napi::CallbackInfo& info);
   Napi::Value latency(const Napi::CallbackInfo& info);
   Napi::Value nonce_audit(const Napi::CallbackInfo& info);
 

@@ -152,6 +152,16 @@ Napi::Value PlaneBinding::counters(const Napi::CallbackInfo& info) {
   return Napi::BigUint64Array::New(info.Env(), bytes / sizeof(uint64_t), buffer, 0);
 }
 
+// Values, not a view: nothing holds the plane's memory afterwards.
+Napi::Value PlaneBinding::counter_totals(const Napi::CallbackInfo& info) {
+  Node& target = node(Arg(info, 0, "counterTotals.node"));
+  Napi::Array out = Napi::Array::New(info.Env(), kCounterCount);
+  for (unsigned i = 0; i < kCounterCount; ++i) {
+    out[i] = Napi::Number::New(info.Env(), static_cast<double>(target.total(static_cast<Counter>(i))));
+  }
+  return out;
+}
+
 Napi::Value PlaneBinding::statistics(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Arg target(info, 0, "statistics.node");

@@ -30,6 +30,11 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./apply.js')).applyCommand(),
   },
   {
+    name: 'capture',
+    summary: 'write what passes a running node as pcapng: which worker, which verdict, why dropped',
+    load: async () => (await import('./capture.js')).captureCommand(),
+  },
+  {
     name: 'drain',
     summary: 'take a real service out of the choice for new flows',
     load: async () => (await import('./drain.js')).drainCommand('drain'),

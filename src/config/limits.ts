@@ -41,6 +41,8 @@ export const tuning = {
   /** frames, a power of two */
   handOverRing: 4_096,
   neighbourLimit: 65_536,
+  /** of copies that wait for whoever captures, each worker; a power of two */
+  captureRingBytes: 4 * 1024 * 1024,
   /** more than twice those of the configuration that a node starts with: the memory is touched once they are used */
   spareSas: 16_384,
 } as const;

@@ -85,7 +85,9 @@ export class AriSession {
       const client = await ControlClient.open(router.controlSocket);
       this.#client = client;
       client.onClose(() => this.#lost());
-      client.onTold(({ routes }) => onSuperseded(routes));
+      client.onTold((told) => {
+        if (told.event === 'superseded') onSuperseded(told.routes);
+      });
       if (this.#closed) {
         client.close();
         return;

@@ -16,9 +16,12 @@ import type { NodeAction, NodeEvent, Report } from '../node/event.js';
 import { groupBy } from '../node/group-by.js';
 import { performNative } from '../node/native-actions.js';
 import { NeighbourWatch } from '../node/neighbour-watch.js';
+import { counterIndex } from '../pipeline/counters.js';
 import { Dataplane, type WorkerFailure } from '../pipeline/dataplane.js';
 import type { Timers } from '../pipeline/timers.js';
+import { accountsText, nodeAccounts } from './accounts.js';
 import { AriSession } from './ari-session.js';
+import { captureKeys, startCapture } from './capture.js';
 import { readText, surroundings } from './config-file.js';
 import { drainEvent } from './drain.js';
 import { StartError } from './errors.js';
@@ -175,12 +178,25 @@ export class Daemon {
     if (wasExporting) await wait(graceMs);
     this.#stopLooking();
     this.#live?.close();
-    if (this.#dataplane.state === 'running') {
-      this.#dataplane.native.setNodeRunning(this.#node, false);
-      const end = nowMs() + drainMs;
-      while (this.#dataplane.native.framesInUse() > 0 && nowMs() < end) await wait(5);
+    const ran = this.#dataplane.state === 'running';
+    if (ran) {
+      const { native: plane } = this.#dataplane;
+      const empty = async () => {
+        const end = nowMs() + drainMs;
+        while (plane.framesInUse() > 0 && nowMs() < end) await wait(5);
+      };
+      // nothing is taken any more and what is held goes on; what then is left, e.g. waiting for a neighbour, is dropped
+      plane.setNodeRunning(this.#node, 'drains');
+      await empty();
+      plane.setNodeRunning(this.#node, 'shut');
+      await empty();
+      plane.takePunts(65_536);
     }
     const report = await this.#dataplane.stop();
+    if (ran) {
+      const totals = this.#dataplane.native.counterTotals(this.#node);
+      this.#options.log(`ended: ${accountsText(nodeAccounts((name) => totals[counterIndex[name]]!))}`);
+    }
     if (report.overdue.length > 0)
       this.#options.log(`workers ${report.overdue.join(', ')} did not end in time`);
     await this.#server?.close();
@@ -384,6 +400,18 @@ export class Daemon {
       confirm: () => {
         this.#live.confirm();
         return {};
+      },
+      capture: (filter, to) => {
+        const { native: plane } = this.#dataplane;
+        const epochNs = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+        const { portNames } = this.#live;
+        return startCapture({ plane, node: this.#node, timers, portNames, epochNs, ...to }, filter);
+      },
+      captureKeys: () => {
+        const { native: plane } = this.#dataplane;
+        const keys = captureKeys(plane, this.#node, this.#driver.state.tunnels.values());
+        this.#options.log(`the keys of ${keys.length} SAs were handed out (capture --keys)`);
+        return { keys };
       },
       drain: ({ realService, drained, force }) => {
         const { event, view } = drainEvent(this.#driver.state, realService, drained, force ?? false);

@@ -62,6 +62,9 @@ export const parameters = {
     confirmSeconds: z.int().min(1).max(86_400).optional(),
   }),
   'apply.confirm': z.strictObject({}),
+  /** answered by events `captured` until the connection ends */
+  'capture.start': z.strictObject({ filter: z.string().max(4096) }),
+  'capture.keys': z.strictObject({}),
   drain: z.strictObject({
     /** of real services, or `instance/name` */
     realService: z.string().min(1).max(200),
@@ -79,6 +82,13 @@ const response = z.union([
   z.object({ id: z.int(), result: z.unknown() }),
   z.object({ id: z.int(), error: z.object({ message: z.string() }) }),
   z.object({ event: z.literal('superseded'), routes: z.array(prefixOfInstance) }),
+  /** blocks: pcapng in base64; missed: so far, for want of room */
+  z.object({
+    event: z.literal('captured'),
+    blocks: z.string(),
+    packets: z.int(),
+    missed: z.int(),
+  }),
 ]);
 export type Response = z.infer<typeof response>;
 

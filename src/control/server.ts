@@ -23,6 +23,12 @@ import { takeSocket } from './socket.js';
 export type ApplyRequest = z.infer<typeof parameters.apply>;
 export type DrainRequest = z.infer<typeof parameters.drain>;
 
+export interface CaptureListener {
+  tell(blocks: Uint8Array, packets: number, missed: number): void;
+  /** more waits to be read than it should */
+  isBehind(): boolean;
+}
+
 /** What the node does with what is asked. Errors that are thrown are the answer. */
 export interface ControlHandler {
   readonly hostName: string;
@@ -31,6 +37,9 @@ export interface ControlHandler {
   explain(flow: GivenFlow, interfaceName: string | null): object;
   apply(request: ApplyRequest): ApplyReport | BadConfiguration;
   confirm(): object;
+  /** Tells until what it returns is called. */
+  capture(filter: string, to: CaptureListener): () => void;
+  captureKeys(): object;
   drain(request: DrainRequest): object;
   exporterOpened(exporter: string, addresses: readonly Address[]): void;
   exporterClosed(exporter: string): void;
@@ -45,7 +54,12 @@ interface Connection {
   readonly socket: Socket;
   /** name of the gateway that exports routes over it, null: none does */
   exporter: string | null;
+  /** ends the capture that is told over it */
+  stopCapture: (() => void) | null;
 }
+
+/** A capture waits while more than this is unread. */
+const mostCapturedUnread = 8 * 1024 * 1024;
 
 export class ControlServer {
   readonly #handler: ControlHandler;
@@ -85,7 +99,7 @@ export class ControlServer {
   }
 
   #accept(socket: Socket): void {
-    const connection: Connection = { socket, exporter: null };
+    const connection: Connection = { socket, exporter: null, stopCapture: null };
     const reader = new LineReader();
     this.#connections.add(connection);
     socket.on('data', (chunk: Buffer) => {
@@ -98,9 +112,25 @@ export class ControlServer {
     socket.on('error', () => {});
     socket.on('close', () => {
       this.#connections.delete(connection);
+      connection.stopCapture?.();
+      connection.stopCapture = null;
       const { exporter } = connection;
       connection.exporter = null;
       if (exporter !== null) this.#handler.exporterClosed(exporter);
+    });
+  }
+
+  /** One at a time: a node has one tap. */
+  #startCapture(connection: Connection, filter: string): void {
+    if ([...this.#connections].some(({ stopCapture }) => stopCapture !== null))
+      throw new Error('somebody captures already');
+    const { socket } = connection;
+    connection.stopCapture = this.#handler.capture(filter, {
+      tell: (blocks, packets, missed) => {
+        const text = Buffer.from(blocks.buffer, blocks.byteOffset, blocks.length).toString('base64');
+        this.#send(connection, { event: 'captured', blocks: text, packets, missed });
+      },
+      isBehind: () => socket.writableLength > mostCapturedUnread,
     });
   }
 
@@ -140,6 +170,14 @@ export class ControlServer {
       case 'apply.confirm':
         read('apply.confirm', params);
         return this.#handler.confirm();
+      case 'capture.start': {
+        const { filter } = read('capture.start', params);
+        this.#startCapture(connection, filter);
+        return {};
+      }
+      case 'capture.keys':
+        read('capture.keys', params);
+        return this.#handler.captureKeys();
       case 'drain':
         return this.#handler.drain(read('drain', params));
       case 'ari.open': {

@@ -367,6 +367,51 @@ export interface CaptureFiles {
   epochNs?: bigint;
 }
 
+/** A step of a postfix program (CaptureFilter in native/core/node/tap.h). */
+export interface CaptureInstruction {
+  op:
+    | 'and'
+    | 'or'
+    | 'not'
+    | 'version'
+    | 'arp'
+    | 'protocol'
+    | `${'' | 'source-' | 'destination-'}net`
+    | `${'' | 'source-' | 'destination-'}ports`
+    | 'spi'
+    | 'in'
+    | 'out'
+    | 'port'
+    | 'worker'
+    | 'dropped'
+    | 'reason'
+    | 'shorter'
+    | 'longer';
+  a?: number;
+  /** end of a range that begins at a */
+  b?: number;
+  net?: PrefixBytes;
+}
+
+export interface CapturedFrame {
+  timeNs: bigint;
+  /** the same for what came in and what left of it */
+  id: bigint;
+  originalLength: number;
+  /** native index: came in by, or leaves by */
+  port: number;
+  /** that it came to, or leaves from */
+  worker: number;
+  /** that saw its end */
+  lastWorker: number;
+  isOut: boolean;
+  verdict: 'sent' | 'dropped' | 'punted' | 'consumed';
+  /** sent: native index of the port; dropped: index into counterNames */
+  detail: number;
+  /** with its link header, as it came in or leaves */
+  data: Bytes;
+}
+
 export interface PortStatus {
   /** false: the interface is gone or down, the wire was shut, the file is broken */
   open: boolean;
@@ -434,6 +479,8 @@ export interface NativePlane {
    * order of counters.ts. Stays valid after close().
    */
   counters(node: number): BigUint64Array;
+  /** As they are now, summed over workers, in the order of counters.ts. */
+  counterTotals(node: number): number[];
   statistics(node: number, indices: number[]): { packets: bigint; bytes: bigint }[];
   neighbours(node: number): Neighbour[];
   dropRecords(node: number, most: number): DropRecord[];
@@ -445,6 +492,15 @@ export interface NativePlane {
   /** Of a host. Log-linear buckets summed over workers, and the upper bound in ns of each bucket. */
   latency(node: number): { counts: BigUint64Array; upperNs: Float64Array };
   nonceAudit(node: number): { seen: bigint; repeated: bigint; unproven: bigint };
+
+  /**
+   * From each worker's next turn on what passes and the program wants is copied; null: nothing is. A ring that is full
+   * costs the copy (captureMissed), never the packet.
+   */
+  setCapture(node: number, options: { filter: CaptureInstruction[]; ringBytes: number } | null): void;
+  /** By time. */
+  takeCaptured(node: number, most: number): CapturedFrame[];
+  captureMissed(node: number): number;
 
   takePunts(most: number): Punt[];
   inject(node: number, port: number, packet: Bytes): boolean;

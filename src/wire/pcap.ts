@@ -42,6 +42,9 @@ const optionCode = {
   end: 0,
   comment: 1,
   interfaceName: 2,
+  packetFlags: 2,
+  packetId: 5,
+  queue: 6,
   application: 4,
   resolution: 9,
   offset: 14,
@@ -329,31 +332,73 @@ function encodeBlock(type: number, fields: number[], data: Bytes, options: Optio
 
 const text = (value: string): Bytes => new TextEncoder().encode(value);
 
-/** What a pcapng file begins with: section header, and one interface with nanosecond time stamps. */
-export function captureHeader(link: LinkType, interfaceName: string): Bytes {
+/** What a pcapng file begins with: section header, and each interface with nanosecond time stamps. */
+export function captureHeader(link: LinkType, ...interfaceNames: string[]): Bytes {
   const none = new Uint8Array(0);
   const section = encodeBlock(blockType.section, [byteOrderMagic, 1, 0xffffffff, 0xffffffff], none, [
     { code: optionCode.application, value: text('penstock') },
   ]);
   const linkNumber = link === 'ethernet' ? 1 : 101;
-  const description = encodeBlock(blockType.interface, [linkNumber, 0], none, [
-    { code: optionCode.interfaceName, value: text(interfaceName) },
-    { code: optionCode.resolution, value: Uint8Array.of(9) },
-  ]);
-  const bytes = new Uint8Array(section.length + description.length);
-  bytes.set(section, 0);
-  bytes.set(description, section.length);
+  const descriptions = interfaceNames.map((name) =>
+    encodeBlock(blockType.interface, [linkNumber, 0], none, [
+      { code: optionCode.interfaceName, value: text(name) },
+      { code: optionCode.resolution, value: Uint8Array.of(9) },
+    ]),
+  );
+  const bytes = new Uint8Array(descriptions.reduce((sum, { length }) => sum + length, section.length));
+  let at = 0;
+  for (const block of [section, ...descriptions]) {
+    bytes.set(block, at);
+    at += block.length;
+  }
   return bytes;
 }
 
-/** A packet of the interface that captureHeader() describes; a comment has at most 65,535 bytes. */
-export function capturePacket(packet: { data: Bytes; timeNs: bigint; comment?: string }): Bytes {
+export interface PacketToWrite {
+  data: Bytes;
+  timeNs: bigint;
+  /** at most 65,535 bytes */
+  comment?: string;
+  /** of those that captureHeader() describes; the first when left out */
+  interface?: number;
+  /** more than data.length when it was cut */
+  originalLength?: number;
+  direction?: 'in' | 'out';
+  /** of the interface */
+  queue?: number;
+  /** the same for one packet seen at several places */
+  packetId?: bigint;
+}
+
+/** A packet of an interface that captureHeader() describes. */
+export function capturePacket(packet: PacketToWrite): Bytes {
   const high = Number(BigInt.asUintN(32, packet.timeNs >> 32n));
   const low = Number(BigInt.asUintN(32, packet.timeNs));
   const { length } = packet.data;
-  const options =
-    packet.comment === undefined
-      ? []
-      : [{ code: optionCode.comment, value: text(packet.comment).subarray(0, 0xffff) }];
-  return encodeBlock(blockType.enhanced, [0, high, low, length, length], packet.data, options);
+  const options: Option[] = [];
+  const word = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
+  if (packet.comment !== undefined)
+    options.push({ code: optionCode.comment, value: text(packet.comment).subarray(0, 0xffff) });
+  if (packet.direction !== undefined)
+    options.push({ code: optionCode.packetFlags, value: word(packet.direction === 'in' ? 1 : 2) });
+  if (packet.packetId !== undefined)
+    options.push({
+      code: optionCode.packetId,
+      value: new Uint8Array(BigUint64Array.of(packet.packetId).buffer),
+    });
+  if (packet.queue !== undefined) options.push({ code: optionCode.queue, value: word(packet.queue) });
+  const fields = [packet.interface ?? 0, high, low, length, packet.originalLength ?? length];
+  return encodeBlock(blockType.enhanced, fields, packet.data, options);
 }
+
+/** The blocks of pcapng bytes that captureHeader() and capturePacket() made. */
+export function* blocksOf(bytes: Bytes): Generator<Bytes> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let at = 0; at + 12 <= bytes.length; ) {
+    const length = view.getUint32(at + 4, true);
+    yield bytes.subarray(at, at + length);
+    at += length;
+  }
+}
+
+export const isPacket = (block: Bytes): boolean => block[0] === blockType.enhanced;

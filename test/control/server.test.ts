@@ -23,6 +23,8 @@ const handler: ControlHandler = {
   explain: () => ({}),
   apply: () => ({}),
   confirm: () => ({}),
+  capture: () => () => {},
+  captureKeys: () => ({}),
   drain: () => ({}),
   exporterOpened: (exporter, addresses) => void told.push(`opened ${exporter} ${addresses.join(' ')}`),
   exporterClosed: (exporter) => void told.push(`closed ${exporter}`),

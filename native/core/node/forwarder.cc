@@ -335,7 +335,7 @@ bool Forwarder::collect(uint64_t oldest) {
   constexpr uint64_t kAheadBytes = uint64_t{16} << 20;
   for (auto& shard : shards_) shard->sessions.populate(kAheadBytes);
   std::erase_if(retired_, [&](const Retired& retired) { return retired.version <= oldest; });
-  const bool closing = collect_ports();
+  const bool closing = collect_ports() | collect_taps(oldest);
   std::erase_if(changes_, [](const auto& change) { return change->applied.load(std::memory_order_acquire); });
   // a change that no worker has made yet names its SA
   if (!changes_.empty()) return true;

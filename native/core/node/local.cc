@@ -56,7 +56,8 @@ void Forwarder::Shard::arp(FrameIndex index) {
     if (neighbour != NeighbourTable::kNone) node.neighbours_.learn(neighbour, arp::sender_mac(message), now);
   }
   counters.add(Counter::answered);
-  if (!for_us || arp::operation(message) != arp::kRequest) return cache.free(index);
+  if (!for_us || arp::operation(message) != arp::kRequest) return consume(index);
+  counters.add(Counter::made);
   arp::answer(packet, frame.l3, interface.mac);
   node.send_raw(worker, frame.port, index);
 }
@@ -72,9 +73,10 @@ void Forwarder::Shard::neighbour_discovery(FrameIndex index) {
     if (neighbour != NeighbourTable::kNone && message.has_link_layer) {
       node.neighbours_.learn(neighbour, message.link_layer, now);
     }
-    return cache.free(index);
+    return consume(index);
   }
-  if (!has(interface.addresses, message.target)) return cache.free(index);
+  if (!has(interface.addresses, message.target)) return consume(index);
+  counters.add(Counter::made);
   if (message.has_link_layer) {
     const uint32_t neighbour = node.neighbours_.find_or_insert(frame.interface, message.source);
     if (neighbour != NeighbourTable::kNone) node.neighbours_.learn(neighbour, message.link_layer, now);
@@ -101,6 +103,7 @@ void Forwarder::Shard::local(FrameIndex index) {
       const DropReason reason = icmp_echo::answer(frame, data(index));
       if (reason != DropReason::kNone) return drop(index, reason);
       counters.add(Counter::answered);
+      counters.add(Counter::made);
       return originate(index);
     }
     case protocol::kUdp:
@@ -110,7 +113,7 @@ void Forwarder::Shard::local(FrameIndex index) {
             return open(index);
           case esp::InUdp::kKeepalive:  // RFC 3948 §4: only the NAT in between needs it
             counters.add(Counter::answered);
-            return cache.free(index);
+            return consume(index);
           case esp::InUdp::kShort:
             return drop(index, DropReason::esp_runt);
           case esp::InUdp::kIke:
@@ -124,7 +127,13 @@ void Forwarder::Shard::local(FrameIndex index) {
   }
 }
 
+void Forwarder::Shard::consume(FrameIndex index) {
+  if (tap != nullptr) tap->finished(worker, now, index, Verdict::kConsumed, 0);
+  cache.free(index);
+}
+
 void Forwarder::Shard::punt(FrameIndex index) {
+  if (tap != nullptr) tap->finished(worker, now, index, Verdict::kPunted, 0);
   if (!plane.punt(worker, index)) return drop(index, DropReason::punt_full);
   counters.add(Counter::punted);
 }
@@ -171,10 +180,12 @@ void Forwarder::Shard::probe(uint32_t neighbour, const uint64_t* known_mac) {
   }
   FrameIndex index;
   if (own == nullptr || cache.allocate(&index, 1) == 0) return;
+  counters.add(Counter::made);
   uint8_t to[8];
   if (known_mac != nullptr) std::memcpy(to, known_mac, 8);
   Frame& frame = pool.frame(index);
   frame.version = 0;
+  frame.received = now;
   frame.node = node.id();
   frame.length = static_cast<uint16_t>(
       target.is_v4() ? arp::write_request(data(index), interface.vlan, interface.mac, *own, target,

@@ -85,6 +85,17 @@ bool Node::collect_ports() {
   return closing_.load(std::memory_order_relaxed) != 0;
 }
 
+void Node::set_tap(std::unique_ptr<Tap> tap) {
+  tap_.store(tap.get(), std::memory_order_release);
+  if (own_tap_ != nullptr) old_taps_.push_back({std::move(own_tap_), plane_->next_version()});
+  own_tap_ = std::move(tap);
+}
+
+bool Node::collect_taps(uint64_t oldest) {
+  std::erase_if(old_taps_, [&](const OldTap& old) { return old.version <= oldest; });
+  return !old_taps_.empty();
+}
+
 uint64_t Node::total(Counter counter) const {
   uint64_t sum = 0;
   for (const Counters& counters : counters_) sum += counters.get(counter);
@@ -137,6 +148,8 @@ void Node::record_drop(uint32_t worker, uint64_t now, FrameIndex index, DropReas
 void Node::drop(uint32_t worker, uint64_t now, FrameIndex frame, DropReason reason) {
   counters_[worker].add(reason);
   record_drop(worker, now, frame, reason);
+  if (Tap* const watching = tap(); watching != nullptr) [[unlikely]]
+    watching->finished(worker, now, frame, Verdict::kDropped, static_cast<uint16_t>(reason));
   plane_->cache(worker).free(frame);
 }
 
@@ -178,7 +191,13 @@ bool Node::drain_ports(uint32_t worker, uint64_t now) {
 
 void Node::send_raw(uint32_t worker, uint16_t index, FrameIndex frame) {
   const uint32_t length = plane_->pool().frame(frame).length;
-  if (index < ports() && port(index, worker).transmit(plane_->cache(worker), &frame, 1) == 1) {
+  Tap* const watching = tap();
+  if (watching != nullptr) [[unlikely]]
+    watching->sending(worker, plane_->pool().frame(frame).received, index, &frame, 1);
+  const uint32_t taken = index < ports() ? port(index, worker).transmit(plane_->cache(worker), &frame, 1) : 0;
+  if (watching != nullptr) [[unlikely]]
+    watching->sent(worker, taken);
+  if (taken == 1) {
     counters_[worker].add(Counter::tx_packets);
     counters_[worker].add(Counter::tx_bytes, length);
     return;

@@ -10,6 +10,7 @@
 #include "../packet/counters.h"
 #include "../packet/frame.h"
 #include "../port/port.h"
+#include "tap.h"
 
 namespace penstock {
 
@@ -80,6 +81,11 @@ class Node {
   // Newest first, at most `most`; a record being written meanwhile may be missing.
   std::vector<DropRecord> drop_records(uint32_t most) const;
 
+  // Control thread: what passes is copied to this tap from each worker's next turn on; null: to none. The one
+  // before goes once no worker can be using it (collect). Not owned by the caller afterwards.
+  void set_tap(std::unique_ptr<Tap> tap);
+  Tap* tap() const { return tap_.load(std::memory_order_acquire); }
+
   // Worker's thread: frees and counts.
   [[gnu::noinline]] void drop(uint32_t worker, uint64_t now, FrameIndex frame, DropReason reason);
 
@@ -98,6 +104,8 @@ class Node {
     if (closing_.load(std::memory_order_acquire) != 0) [[unlikely]]
       close_removed(worker, now);
   }
+  // Control thread: as Node::collect, of taps.
+  bool collect_taps(uint64_t oldest);
   // Control thread: closes ports that every worker has let go of. True while one waits for that.
   bool collect_ports();
   Plane* plane_ = nullptr;
@@ -122,6 +130,13 @@ class Node {
   std::atomic<Running> running_{Running::kRuns};
   std::unique_ptr<PortSlot[]> ports_;
   std::atomic<uint16_t> port_count_{0};
+  std::atomic<Tap*> tap_{nullptr};
+  struct OldTap {
+    std::unique_ptr<Tap> tap;
+    uint64_t version;
+  };
+  std::unique_ptr<Tap> own_tap_;
+  std::vector<OldTap> old_taps_;
   std::atomic<uint32_t> closing_{0};  // ports that are being removed
   std::vector<Counters> counters_;
   std::vector<std::unique_ptr<Records>> records_;

@@ -13,6 +13,8 @@ bool Forwarder::Shard::receive(uint16_t port) {
   FrameIndex frames[kBurst + 2 * kAhead];
   const uint32_t count = node.port(port, worker).receive(cache, now, frames, kBurst);
   if (count == 0) return false;
+  if (tap != nullptr) [[unlikely]]
+    tap->received(worker, now, port, frames, count);
   // Prefetches look past the end: the last one again.
   std::fill_n(frames + count, 2 * kAhead, frames[count - 1]);
   for (uint32_t i = 0; i < kAhead; ++i) __builtin_prefetch(data(frames[i]) + ethernet::kHeaderBytes);

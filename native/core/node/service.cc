@@ -396,7 +396,8 @@ bool Forwarder::Shard::tunnel_error(FrameIndex index) {
   }
   if (!known) return false;
   counters.add(Counter::path_mtus_learned);
-  cache.free(index);
+  counters.add(Counter::answered);
+  consume(index);
   return true;
 }
 

@@ -62,6 +62,7 @@ struct Forwarder::Shard {
   // forwarder.cc
   void begin_turn() {
     tables = node.current_.load();
+    tap = node.tap();
     // after the tables: who sees new ones sees what was changed before them
     if (changes.load(std::memory_order_acquire) != nullptr || first_change != nullptr) [[unlikely]]
       make_changes();
@@ -95,6 +96,7 @@ struct Forwarder::Shard {
   void neighbour_discovery(FrameIndex index);
   PENSTOCK_COLD void local(FrameIndex index);
   void punt(FrameIndex index);
+  PENSTOCK_COLD void consume(FrameIndex index);  // it was for this node, which is done with it
   void tick_neighbours();
   void look_at_ports();
   void probe(uint32_t neighbour, const uint64_t* mac);
@@ -206,6 +208,7 @@ struct Forwarder::Shard {
   // of this turn
   uint64_t now = 0;
   const Tables* tables = nullptr;
+  Tap* tap = nullptr;  // nobody watches
 
   Batch arrived;
   std::array<Address, kBurst> arrived_to;  // their destinations

@@ -215,7 +215,11 @@ void Forwarder::Shard::flush(uint16_t port) {
   if (batch.count == 0) return;
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < batch.count; ++i) bytes += pool.frame(batch.frames[i]).length;
+  if (tap != nullptr) [[unlikely]]
+    tap->sending(worker, now, port, batch.frames, batch.count);
   const uint32_t taken = node.port(port, worker).transmit(cache, batch.frames, batch.count);
+  if (tap != nullptr) [[unlikely]]
+    tap->sent(worker, taken);
   const DropReason reason = node.port(port, worker).open() ? DropReason::wire_full : DropReason::port_closed;
   for (uint32_t i = taken; i < batch.count; ++i) {
     bytes -= pool.frame(batch.frames[i]).length;
