@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { planCommand } from '../../dist/cli/plan.js';
 import { buildTable, type ChashTable } from '../../dist/lb/chash.js';
@@ -409,6 +412,18 @@ describe('penstock plan, for a pipeline', () => {
       movedPercent: 25,
       maxMovedPercent: 24.9,
     });
+  });
+
+  it('ends with 130 when it is interrupted', async () => {
+    const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+    const args = [program, 'plan', 'four.yaml', '--flows', 'uniform:4G', '--html', 'never.html'];
+    const child = spawn(process.execPath, args, { cwd: here.path, stdio: 'ignore' });
+    // again and again, since the first may come before anybody listens
+    const timer = setInterval(() => child.kill('SIGINT'), 1500);
+    const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+    clearInterval(timer);
+    expect(code ?? signal).toSatisfy((how: number | string) => how === 130 || how === 'SIGINT');
+    expect(existsSync(join(here.path, 'never.html'))).toBe(false);
   });
 
   it('writes a page that needs nothing else', async () => {
