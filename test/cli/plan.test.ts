@@ -21,10 +21,7 @@ here.file('renamed.yaml', router(gateways(5), { group: 'another' }));
 here.file('rehashed.yaml', router(gateways(4), { seed: 8 }));
 here.file('two-groups.yaml', router(gateways(4), { second: 'spare' }));
 here.file('two-groups-more.yaml', router(gateways(5), { second: 'spare' }));
-here.file(
-  'weighted.yaml',
-  router([{ name: 'gw1', weight: 2 }, { name: 'gw2' }, { name: 'gw3' }, { name: 'gw4' }]),
-);
+here.file('pair.yaml', router([{ name: 'gw1', weight: 3 }, { name: 'gw2' }]));
 
 const hasher = new FlowHasher('xxh64', 7);
 const table = (count: number, dead: string[] = [], size = 4096): ChashTable =>
@@ -350,6 +347,15 @@ describe('penstock plan --flows', () => {
       movedOfSubnet.length,
     );
   });
+});
+
+it('calls no flow needlessly moved where no slot is', async () => {
+  const flows = column(
+    await planned('pair.yaml', '--weight', 'gw1=1', '--flows', 'uniform:500', '--seed', '5'),
+    'flows',
+  );
+  expect(flows.moved).toBeGreaterThan(40);
+  expect(flows).toMatchObject({ excess: 0, unavoidable: flows.moved });
 });
 
 describe('penstock plan --model', () => {

@@ -143,8 +143,10 @@ export function makePlan(
     if (counts.bytes.some((bytes) => bytes > 0))
       weighed.push({ kind: 'bytes', unit: 'bytes', counts: counts.bytes });
   }
-  const columnsOf = (each: readonly SlotTable[]) =>
-    weighed.map((column) => makeColumn(stages, each, cells, column));
+  const columnsOf = (each: readonly SlotTable[]) => {
+    const [slots, ...flows] = weighed.map((column) => makeColumn(stages, each, cells, column));
+    return [slots!, ...flows.map((column) => withoutChance(column, slots!))];
+  };
   return {
     group: stages[0]!.group,
     stages,
@@ -152,6 +154,20 @@ export function makePlan(
     columns: columnsOf(tables),
     models: compared.map((model) => ({ model, columns: columnsOf(modelTables(stages, model)) })),
     rehashed,
+  };
+}
+
+/**
+ * Where no slot moves needlessly, no flow does: by its flows alone, a member would seem to gain more than its weight accounts
+ * for where it has drawn many of few.
+ */
+function withoutChance(column: Column, slots: Column): Column {
+  const mend = (counted: Counted, by: Counted): Counted =>
+    by.excess === 0 ? { ...counted, unavoidable: counted.moved, excess: 0 } : counted;
+  return {
+    ...column,
+    overall: mend(column.overall, slots.overall),
+    steps: column.steps.map((step, i) => mend(step, slots.steps[i]!)),
   };
 }
 
