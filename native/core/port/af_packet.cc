@@ -109,8 +109,11 @@ void AfPacketPort::adopt(const InterfaceState& interface) {
   index_ = interface.index;
   mtu_.store(interface.mtu, std::memory_order_relaxed);
   mac_.store(mac_word(interface), std::memory_order_relaxed);
-  openings_.fetch_add(1, std::memory_order_relaxed);
-  state_.store(State::kOpen, std::memory_order_release);
+  // Asked for every so often while it is open, too: that is no opening.
+  const bool was_open = state_.exchange(State::kOpen, std::memory_order_acq_rel) == State::kOpen;
+  if (!was_open || openings_.load(std::memory_order_relaxed) == 0) {
+    openings_.fetch_add(1, std::memory_order_relaxed);
+  }
 }
 
 void AfPacketPort::mac(uint8_t* to) const {
