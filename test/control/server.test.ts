@@ -21,7 +21,7 @@ const handler: ControlHandler = {
     return { what, ...params, big: 2n ** 60n, small: 7n };
   },
   explain: () => ({}),
-  apply: () => ({}),
+  apply: () => ({ outcome: 'bad-configuration', problems: [] }),
   confirm: () => ({}),
   capture: () => () => {},
   captureKeys: () => ({}),
@@ -172,7 +172,9 @@ describe('ARI over the control socket', () => {
   it('tells a gateway that another took its routes over, and nobody else', async () => {
     const [one, two] = [await client(), await client()];
     const heard: string[] = [];
-    one.onTold(({ routes: list }) => heard.push(`one ${list.map(({ prefix }) => prefix).join()}`));
+    one.onTold((told) => {
+      if (told.event === 'superseded') heard.push(`one ${told.routes.map(({ prefix }) => prefix).join()}`);
+    });
     two.onTold(() => heard.push('two'));
     await one.request('ari.open', { hostName: 'gw1', addresses: [] });
     await two.request('ari.open', { hostName: 'gw2', addresses: [] });
