@@ -81,6 +81,7 @@ Napi::Function PlaneBinding::define(Napi::Env env) {
                          InstanceMethod<&Self::nonce_audit>("nonceAudit"),
                          InstanceMethod<&Self::take_punts>("takePunts"),
                          InstanceMethod<&Self::inject>("inject"),
+                         InstanceMethod<&Self::originate>("originate"),
                          InstanceMethod<&Self::collect>("collect"),
                          InstanceMethod<&Self::worker_status>("workerStatus"),
                          InstanceMethod<&Self::frames_in_use>("framesInUse"),
@@ -189,6 +190,26 @@ Napi::Value PlaneBinding::inject(const Napi::CallbackInfo& info) {
   }
   return Napi::Boolean::New(
       info.Env(), plane().inject(node_id(target), port, bytes.data, static_cast<uint32_t>(bytes.size)));
+}
+
+Napi::Value PlaneBinding::originate(const Napi::CallbackInfo& info) {
+  const Arg target(info, 0, "originate.node");
+  const uint16_t node = forwarder(target).id();
+  const auto instance = Arg(info, 1, "originate.routingInstance").integer<uint16_t>(0, 65535);
+  const Arg packets(info, 2, "originate.packets");
+  const uint32_t count = packets.items(kMostPunts);
+  uint32_t taken = 0;
+  for (; taken < count; ++taken) {
+    const Arg packet = packets.at(taken);
+    const Span bytes = packet.bytes();
+    if (bytes.size < 20 || bytes.size > kMostInjected) {
+      packet.range_error("20…" + std::to_string(kMostInjected) + " bytes expected, not " +
+                         std::to_string(bytes.size));
+    }
+    if (!plane().originate(node, instance, bytes.data, static_cast<uint32_t>(bytes.size))) break;
+  }
+  if (taken > 0) plane().wake();
+  return Napi::Number::New(info.Env(), taken);
 }
 
 void PlaneBinding::collect(const Napi::CallbackInfo&) {

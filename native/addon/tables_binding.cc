@@ -359,6 +359,11 @@ std::shared_ptr<const FlowOptions> read_flow(const Arg& part) {
   FlowOptions flow;
   const Arg punt_ike = part.get("puntIke");
   flow.punt_ike = !punt_ike.missing() && punt_ike.boolean();
+  const Arg punt_ports = part.get("puntPorts");
+  if (!punt_ports.missing()) {
+    flow.punt_low = punt_ports.at(0).integer<uint16_t>(0, 65535);
+    flow.punt_high = punt_ports.at(1).integer<uint16_t>(flow.punt_low, 65535);
+  }
   flow.sessions = part.get("sessions").boolean();
   flow.syn_check = part.get("synCheck").boolean();
   flow.syn_check_in_tunnel = part.get("synCheckInTunnel").boolean();

@@ -166,6 +166,8 @@ export interface PolicyEntry {
 export interface FlowEntry {
   /** UDP 500 and 4500 to an own address are punted; false when left out */
   puntIke?: boolean;
+  /** TCP, UDP and echo replies to an own address whose destination port (identifier) is in this range are punted, too */
+  puntPorts?: [number, number];
   sessions: boolean;
   synCheck: boolean;
   synCheckInTunnel: boolean;
@@ -504,6 +506,11 @@ export interface NativePlane {
 
   takePunts(most: number): Punt[];
   inject(node: number, port: number, packet: Bytes): boolean;
+  /**
+   * IP packets of a forwarder's own, without link header: it routes them in this instance. How many were taken; the rest
+   * found no room just now.
+   */
+  originate(node: number, routingInstance: number, packets: Bytes[]): number;
   collect(): void;
   workerStatus(): WorkerStatus[];
   framesInUse(): number;

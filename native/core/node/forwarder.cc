@@ -153,6 +153,9 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
         shard.returning.push(frames[i]);
         if (shard.returning.full()) shard.return_stage();
         break;
+      case Stage::kOriginate:
+        shard.send_own(frames[i]);
+        break;
     }
   }
   shard.flush_all();

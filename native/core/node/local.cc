@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "../packet/arp.h"
+#include "../packet/icmp.h"
 #include "../packet/icmp_echo.h"
 #include "../packet/ipv4.h"
 #include "../packet/ipv6.h"
@@ -85,9 +86,28 @@ void Forwarder::Shard::neighbour_discovery(FrameIndex index) {
   node.send_raw(worker, frame.port, index);
 }
 
+// An answer to what the control plane sent from one of its ports: a health check's.
+bool Forwarder::Shard::is_punted_answer(const Frame& frame, const uint8_t* packet) const {
+  const FlowOptions& flow = *tables->flow;
+  if (frame.destination_port < flow.punt_low || frame.destination_port > flow.punt_high) return false;
+  if (frame.destination_port == 0 || frame.l4 == 0 || (frame.flags & kFirstFragment) != 0) return false;
+  switch (frame.protocol) {
+    case protocol::kTcp:
+    case protocol::kUdp:
+      return true;
+    case protocol::kIcmp:
+      return icmp::type(packet + frame.l4) == icmp::kEchoReply;
+    case protocol::kIcmpv6:
+      return icmp::type(packet + frame.l4) == icmpv6::kEchoReply;
+    default:
+      return false;
+  }
+}
+
 void Forwarder::Shard::local(FrameIndex index) {
   Frame& frame = pool.frame(index);
   const uint8_t* packet = data(index);
+  if (is_punted_answer(frame, packet)) return punt(index);
   switch (frame.protocol) {
     case protocol::kEsp:
       return open(index);

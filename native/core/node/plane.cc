@@ -85,22 +85,65 @@ std::vector<Punt> Plane::take_punts(uint32_t most) {
   return punts;
 }
 
-bool Plane::inject(uint16_t node, uint16_t port, const uint8_t* packet, uint32_t length) {
+// A frame of the control thread's with this packet, or kNoFrame.
+FrameIndex Plane::control_frame(uint16_t node, const uint8_t* packet, uint32_t length) {
   control_cache_->reclaim();
   FrameIndex index;
-  if (length > kChunkBytes - kHeadroom - 512 || control_cache_->allocate(&index, 1) == 0) return false;
+  if (length > kChunkBytes - kHeadroom - 512 || control_cache_->allocate(&index, 1) == 0) return kNoFrame;
   Frame& frame = pool_.frame(index);
   frame.length = static_cast<uint16_t>(length);
   frame.node = node;
-  frame.port = port;
   frame.version = 0;
   std::memcpy(pool_.data(index), packet, length);
+  return index;
+}
+
+bool Plane::inject(uint16_t node, uint16_t port, const uint8_t* packet, uint32_t length) {
+  const FrameIndex index = control_frame(node, packet, length);
+  if (index == kNoFrame) return false;
+  pool_.frame(index).port = port;
+  pool_.frame(index).stage = Stage::kParse;
   if (injects_->push(&index, 1) == 0) {
     control_cache_->free(index);
     return false;
   }
+  return wake();
+}
+
+bool Plane::originate(uint16_t node, uint16_t routing_instance, const uint8_t* packet, uint32_t length) {
+  const FrameIndex index = control_frame(node, packet, length);
+  if (index == kNoFrame) return false;
+  Frame& frame = pool_.frame(index);
+  frame.stage = Stage::kOriginate;
+  frame.routing_instance = routing_instance;
+  frame.l3 = frame.l4 = frame.zone = frame.port = frame.interface = 0;
+  frame.tunnel_in = frame.tunnel_out = kNoIndex;
+  if (injects_->push(&index, 1) == 1) return true;
+  control_cache_->free(index);
+  return false;
+}
+
+bool Plane::wake() {
   const uint64_t one = 1;
   return write(worker_[0]->wake, &one, sizeof one) == sizeof one || errno == EAGAIN;
+}
+
+// Worker 0: what the control thread sends, out of a port as it is or routed by its node.
+bool Plane::take_injects(uint64_t now) {
+  FrameIndex frames[kBurst];
+  const uint32_t count = injects_->pop(frames, kBurst);
+  for (uint32_t i = 0; i < count; ++i) {
+    Frame& frame = pool_.frame(frames[i]);
+    Node& node = *nodes_[frame.node];
+    node.counters(0).add(Counter::injected);
+    frame.received = now;
+    if (frame.stage == Stage::kOriginate) {
+      node.resume(0, now, &frames[i], 1);
+    } else {
+      node.send_raw(0, frame.port, frames[i]);
+    }
+  }
+  return count > 0;
 }
 
 uint64_t Plane::oldest_seen() const {
@@ -152,15 +195,7 @@ bool Plane::turn(uint32_t w, uint64_t now) {
       }
     }
   }
-  if (w == 0) {
-    const uint32_t count = injects_->pop(frames, kBurst);
-    for (uint32_t i = 0; i < count; ++i) {
-      const Frame& frame = pool_.frame(frames[i]);
-      nodes_[frame.node]->counters(w).add(Counter::injected);
-      nodes_[frame.node]->send_raw(w, frame.port, frames[i]);
-    }
-    moved |= count > 0;
-  }
+  if (w == 0) moved |= take_injects(now);
   for (auto& node : nodes_) moved |= node->poll(w, now);
   worker.free_frames.store(worker.cache->all_available(), std::memory_order_relaxed);
   worker.turns.store(worker.turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

@@ -64,6 +64,11 @@ class Plane {
   // Control thread: sends a packet (with link header) out of a node's port, from worker 0. False: no frame or
   // no room just now.
   bool inject(uint16_t node, uint16_t port, const uint8_t* packet, uint32_t length);
+  // Control thread: an IP packet of a forwarder's own, without link header, that the node routes in this
+  // routing instance like any other, from worker 0. False: no frame or no room just now. Packets wait for the
+  // next turn; wake() ends the worker's sleep.
+  bool originate(uint16_t node, uint16_t routing_instance, const uint8_t* packet, uint32_t length);
+  bool wake();
   // Control thread: frees what was retired and no worker can see any more.
   void collect();
   // Control thread: says that something new was published; what it replaced is retired under this version.
@@ -113,6 +118,8 @@ class Plane {
   static constexpr uint64_t kOffline = ~0ull;
 
   bool turn(uint32_t worker, uint64_t now);
+  FrameIndex control_frame(uint16_t node, const uint8_t* packet, uint32_t length);
+  bool take_injects(uint64_t now);
   void sleep(uint32_t worker, uint64_t budget_ns);
 
   const PlaneOptions options_;

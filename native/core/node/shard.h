@@ -95,6 +95,7 @@ struct Forwarder::Shard {
   PENSTOCK_COLD void arp(FrameIndex index);
   void neighbour_discovery(FrameIndex index);
   PENSTOCK_COLD void local(FrameIndex index);
+  bool is_punted_answer(const Frame& frame, const uint8_t* packet) const;
   void punt(FrameIndex index);
   PENSTOCK_COLD void consume(FrameIndex index);  // it was for this node, which is done with it
   void tick_neighbours();
@@ -127,6 +128,8 @@ struct Forwarder::Shard {
   // Packets of the node's own: route and send.
   void originate(FrameIndex index) { originate(&index, 1); }
   void originate(const FrameIndex* frames, uint32_t count);
+  // One that the control plane made: parse, then the same.
+  PENSTOCK_COLD void send_own(FrameIndex index);
   PENSTOCK_COLD void refuse(FrameIndex index, DropReason reason, icmp_error::Kind error, uint32_t mtu = 0);
   PENSTOCK_HOT void to_neighbour(FrameIndex index, uint32_t neighbour);
   PENSTOCK_HOT void to_interface(FrameIndex index, uint16_t interface, uint64_t mac);

@@ -179,9 +179,11 @@ struct PolicyTable {
 };
 
 struct FlowOptions {
-  bool punt_ike = false;            // the control plane listens to UDP 500 and 4500
-  bool sessions = false;            // false: the node routes each packet on its own (a router)
-  bool syn_check = true;            // security flow tcp-session no-syn-check turns it off
+  bool punt_ike = false;   // the control plane listens to UDP 500 and 4500
+  uint16_t punt_low = 0;   // … and to TCP, UDP and echo replies whose destination port (identifier)
+  uint16_t punt_high = 0;  // is in this range, both included; 0, 0: to none
+  bool sessions = false;   // false: the node routes each packet on its own (a router)
+  bool syn_check = true;   // security flow tcp-session no-syn-check turns it off
   bool syn_check_in_tunnel = true;  // … no-syn-check-in-tunnel
 };
 

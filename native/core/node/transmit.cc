@@ -6,6 +6,7 @@
 #include "../packet/fragment.h"
 #include "../packet/ipv4.h"
 #include "../packet/ipv6.h"
+#include "../packet/parse.h"
 #include "shard.h"
 
 namespace penstock {
@@ -83,6 +84,14 @@ void Forwarder::Shard::originate(const FrameIndex* frames, uint32_t count) {
       send_on(frames[i], *found[i]);
     }
   }
+}
+
+void Forwarder::Shard::send_own(FrameIndex index) {
+  Frame& frame = pool.frame(index);
+  frame.flags = 0;
+  const DropReason reason = parse_ip(frame, data(index));
+  if (reason != DropReason::kNone) return drop(index, reason);
+  originate(index);
 }
 
 // Drops a packet and tells its source why, where that may be said (RFC 1812 §4.3.2.7, RFC 4443 §2.4).
