@@ -6,6 +6,7 @@ import { noMember } from '../lb/chash.js';
 import { type GivenFlow, parseFlow } from '../lb/explain.js';
 import { listOf } from '../lb/plan/events.js';
 import { type ExplainedGroup, type Explanation, explainFlow } from '../node/explain.js';
+import { withAllUp } from '../node/services.js';
 import { emptyNode, type NodeState } from '../node/state.js';
 import { step } from '../node/step.js';
 import { type ChashTable, native } from '../pipeline/native.js';
@@ -68,7 +69,7 @@ function ofConfig(file: string, flow: GivenFlow, flags: Flags): Told {
   const config = loadFile(file);
   const ports = new Map(config.ports.map(({ name }, index) => [name, { index, mac: new Uint8Array(6) }]));
   const setup = { ports, workers: config.system.workers };
-  const state: NodeState = step(emptyNode, { kind: 'configured', config, setup }, 0).state;
+  const state: NodeState = withAllUp(step(emptyNode, { kind: 'configured', config, setup }, 0).state, 0);
   const explanation = orUsage(() => explainFlow(state, flow, flags.interface ?? null));
   const none = { home: null, mac: null, hostName: null };
   const { group } = explanation;
@@ -101,7 +102,7 @@ function tableOf(group: ExplainedGroup, dead: readonly string[]): ChashTable {
     hash: group.hash,
     seed: BigInt(group.seed),
     size: group.slots,
-    slack: 0,
+    slack: group.slack,
   });
 }
 
@@ -128,8 +129,9 @@ async function ofNode(
     };
     const answer = (await client.request('explain', params).catch(failed)) as Omit<Told, 'home'>;
     const { group } = answer;
-    // the node's own table says who has the slot; the home is the same everywhere
-    const home = group === null ? null : group.members[tableOf(group, []).home[group.slot]!]?.name;
+    // the node's own table says who has the slot; the home is the same everywhere, but where a table has a history
+    const home =
+      group === null ? null : (group.stickyHome ?? group.members[tableOf(group, []).home[group.slot]!]?.name);
     return { ...answer, home: home ?? null };
   } finally {
     client.close();

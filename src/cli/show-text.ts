@@ -9,6 +9,8 @@ const texts: { readonly [V in ViewName]: (view: Views[V]) => Lines } = {
   session: sessionText,
   'security-associations': saText,
   'traffic-load-balance': loadBalanceText,
+  'load-balance-groups': groupText,
+  'forwarding-table': forwardingText,
   counters: counterText,
   'packet-drop': dropText,
   workers: workerText,
@@ -44,12 +46,21 @@ function routeText({ routes }: Views['route']): Lines {
       '+ = Active Route, - = Last Active, * = Both',
     ];
     let last = '';
-    for (const { prefix, active, protocol, preference, ageSeconds, nextHop, via, hidden, origin } of list) {
+    for (const route of list) {
+      const { prefix, active, protocol, preference, ageSeconds, nextHop, nextHops, via, hidden, origin } =
+        route;
       const protocolName = names[protocol] ?? protocol.charAt(0).toUpperCase() + protocol.slice(1);
       const from = protocol === 'ari-ts' && nextHop !== `Tunnel ${origin}` ? `, from ${origin}` : '';
       const head = `${active ? '*' : ' '}[${protocolName}/${preference}] ${age(ageSeconds)}${from}`;
       lines.push(`${(prefix === last ? '' : prefix).padEnd(width)} ${head}`);
-      lines.push(`${' '.repeat(width + 2)}${active ? '>' : ' '} ${hopText(nextHop, via, hidden)}`);
+      const hops =
+        nextHops.length === 0
+          ? [{ mark: active, text: hopText(nextHop, via, hidden) }]
+          : nextHops.map(({ address, via: out, status }) => ({
+              mark: active && status === 'UP',
+              text: `${hopText(address, out, out === null)}${status === 'UP' || out === null ? '' : ', down'}`,
+            }));
+      for (const { mark, text } of hops) lines.push(`${' '.repeat(width + 2)}${mark ? '>' : ' '} ${text}`);
       last = prefix;
     }
     return [...lines, ''];
@@ -123,12 +134,18 @@ function saText({ activeTunnels, securityAssociations, generation }: Views['secu
   ];
 }
 
+type Facts = readonly (readonly [string, string | number | bigint])[];
+
+const factLines = (facts: Facts): Lines => facts.map(([name, value]) => `${name.padEnd(40)}: ${value}`);
+
 function loadBalanceText({ virtualServices }: Views['traffic-load-balance']): Lines {
   return virtualServices.flatMap((service) => {
-    const facts: readonly (readonly [string, string | number | bigint])[] = [
+    const facts: Facts = [
       ['Traffic load balance instance name', service.instance],
       ['Multi services interface name', service.interface],
       ['Interface state', service.interfaceState],
+      ['Interface type', service.interfaceType],
+      ['Route hold timer', service.routeHoldTimerSeconds],
       ['Active real service count', service.activeRealServices],
       ['Total real service count', service.totalRealServices],
       ['Traffic load balance virtual svc name', service.virtualService],
@@ -136,6 +153,9 @@ function loadBalanceText({ virtualServices }: Views['traffic-load-balance']): Li
       ['Virtual service mode', service.mode],
       ['Routing instance name', service.routingInstance],
       ['Traffic load balance group name', service.group],
+      ['Health check interface subunit', service.healthCheckInterfaceSubunit],
+      ['Demux Nexthop index', 'N/A'],
+      ['Nexthop index', service.nextHopIndex],
       ['Up time', age(service.upSeconds)],
       ['Total packet sent count', service.packetsSent],
       ['Total byte sent count', service.bytesSent],
@@ -146,26 +166,136 @@ function loadBalanceText({ virtualServices }: Views['traffic-load-balance']): Li
       real.drained ? `${real.status}, drained` : real.status,
       String(real.packetsSent),
       String(real.bytesSent),
-      // answers do not come back this way: direct server return
-      '',
-      '',
-      `${real.slots} of ${service.slots}`,
+      // direct server return: answers do not come back this way
+      real.packetsReceived === null ? '' : String(real.packetsReceived),
+      real.bytesReceived === null ? '' : String(real.bytesReceived),
     ]);
-    const heads = [
-      'Real service',
-      'Address',
-      'Sts',
-      'Packet Sent',
-      'Byte Sent',
-      'Packet Recv',
-      'Byte Recv',
-      'Slots',
-    ];
+    const heads = ['Real service', 'Address', 'Sts', 'Packet Sent', 'Byte Sent', 'Packet Recv', 'Byte Recv'];
     const columns = heads.map((head, i) => ({ head, align: i < 3 ? 'left' : 'right' }) as const);
+    // one that was asked for by its name: all that is known of it
+    const [only] = service.realServices;
+    const details =
+      service.realServices.length === 1 && service.totalRealServices !== 1 && only !== undefined
+        ? realServiceLines(service.group, only)
+        : service.realServices.flatMap(troubleLines);
+    return [...factLines(facts), '', tableText(columns, rows), ...details, ''];
+  });
+}
+
+type RealService = Views['traffic-load-balance']['virtualServices'][number]['realServices'][number];
+
+/** What ails a real service that is down. */
+function troubleLines({ name, status, neighbour, session, probes }: RealService): Lines {
+  if (status === 'UP') return [];
+  const failing = probes
+    .filter(({ state }) => state !== 'UP')
+    .map(({ profile, message, state }) => `${profile} ${message === '' ? state.toLowerCase() : message}`);
+  const signs = [
+    ...failing,
+    ...(session === 'lost' ? ['control session lost'] : []),
+    ...(neighbour === 'down' ? ['no ARP'] : []),
+  ];
+  return signs.length === 0 ? [] : [`${name}: ${signs.join('; ')}`];
+}
+
+function realServiceLines(group: string, real: RealService): Lines {
+  const { probes } = real;
+  const count = (state: string) => probes.filter((probe) => probe.state === state).length;
+  const facts: Facts = [
+    ['Traffic load balance real service name', real.name],
+    ['Routing instance name', real.routingInstance],
+    ['IP address', real.address],
+    ['Traffic load balance group name', group],
+    ['Oper state', real.status],
+    ['Oper state time', age(real.sinceSeconds)],
+    ['Weight', real.weight],
+    ['ARP state', real.neighbour.toUpperCase()],
+    ['Network monitoring probe up count', count('UP')],
+    ['Network monitoring probe down count', count('DOWN')],
+  ];
+  return ['', ...factLines(facts), ...probes.flatMap((probe) => ['', ...factLines(probeFacts(probe))])];
+}
+
+function probeFacts(probe: RealService['probes'][number]): Facts {
+  return [
+    ['Network monitoring profile name', probe.profile],
+    ['Probe type', probe.type.toUpperCase()],
+    ...(probe.port === null ? [] : [['Port number', probe.port] as const]),
+    ['Probe interval', probe.intervalSeconds],
+    ['Probe timeout', probe.timeoutSeconds],
+    ['Probe failure retry count', probe.failureRetries],
+    ['Probe recovery retry count', probe.recoveryRetries],
+    ['Probe state', probe.state],
+    ['Probe sent', probe.sent],
+    ['Probe success', probe.succeeded],
+    ['Probe fail', probe.failed],
+    ['Probe timed out', probe.timedOut],
+    ['Probe consecutive success', probe.consecutiveSuccesses],
+    ['Probe consecutive fail', probe.consecutiveFailures],
+    ...(probe.roundTripMilliseconds === null
+      ? []
+      : [['Probe round trip', `${probe.roundTripMilliseconds} ms`] as const]),
+    ...(probe.message === '' ? [] : [['Probe last failure', probe.message] as const]),
+  ];
+}
+
+function groupText({ groups }: Views['load-balance-groups']): Lines {
+  if (groups.length === 0) return ['No groups'];
+  const columns = ['Member', 'Address', 'Via', 'Sts', 'Weight', 'Slots', 'Packet Sent', 'Byte Sent'].map(
+    (head, i) => ({ head, align: i < 4 ? 'left' : 'right' }) as const,
+  );
+  return groups.flatMap((group) => {
+    const how = group.loadBalance === null ? '' : `load-balance ${group.loadBalance}, `;
+    const rows = group.members.map((member) => [
+      member.name,
+      member.address,
+      member.via ?? '-',
+      member.status,
+      member.weight,
+      member.slots,
+      String(member.packetsSent),
+      String(member.bytesSent),
+    ]);
     return [
-      ...facts.map(([name, value]) => `${name.padEnd(38)}: ${value}`),
-      '',
+      `Group ${group.name}`,
+      `  ${how}hash-key ${group.hashKey}, ${group.hashFunction} seed ${group.hashSeed}, ${group.slots} slots, ${group.mode}, digest ${group.digest}`,
       tableText(columns, rows),
+      '',
+    ];
+  });
+}
+
+function forwardingText({ tables }: Views['forwarding-table']): Lines {
+  const family = { inet: 'Internet:', inet6: 'Internet6:' };
+  return tables.flatMap((table) => {
+    const width = Math.max(16, ...table.entries.map(({ destination }) => destination.length));
+    const hopWidth = Math.max(
+      13,
+      ...table.entries.flatMap(({ nextHops }) => nextHops.map(({ address }) => address.length)),
+    );
+    const line = (left: string, address: string, rest: readonly string[]) =>
+      `${left.padEnd(width + 12)} ${address.padEnd(hopWidth)} ${rest.join(' ')}`.trimEnd();
+    const rows = table.entries.flatMap(({ destination, type, nextHops }) => {
+      const left = `${destination.padEnd(width)} ${type.padEnd(4)} ${'0'.padStart(5)}`;
+      if (nextHops.length === 0) return [line(left, '', ['dscd'])];
+      return nextHops.map((hop, i) =>
+        line(i === 0 ? left : '', hop.address, [
+          hop.type,
+          String(hop.index).padStart(5),
+          String(hop.references).padStart(5),
+          hop.interface,
+        ]),
+      );
+    });
+    const digests = table.entries.flatMap(({ destination, group, digest }) =>
+      group === null ? [] : [`${destination}: group ${group}, digest ${digest}`],
+    );
+    return [
+      `Routing table: ${table.name}`,
+      family[table.family],
+      line(`${'Destination'.padEnd(width)} Type RtRef`, 'Next hop', ['Type Index NhRef Netif']),
+      ...rows,
+      ...digests,
       '',
     ];
   });

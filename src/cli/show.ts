@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import { nearest } from '../config/problem.js';
 import { ControlClient } from '../control/client.js';
-import type { SessionsView, ViewName } from '../control/show/views.js';
+import type { SessionsView, ViewName, Views } from '../control/show/views.js';
 import { findSocket } from '../control/socket.js';
+import { comparedText, compareGroups } from './compare-groups.js';
 import { Exit } from './exit-codes.js';
 import { createOutput, type Output } from './output.js';
 import { showText } from './show-text.js';
@@ -41,8 +42,22 @@ const topics: readonly Topic[] = [
     view: 'traffic-load-balance',
     words: ['services', 'traffic-load-balance', 'statistics'],
     aliases: ['tlb'],
-    parameters: { instance: 'instance' },
-    what: 'virtual services and their real services (instance NAME)',
+    parameters: { instance: 'instance', group: 'group', 'real-service': 'realService' },
+    what: 'virtual services, their real services and health checks (instance, group or real-service NAME)',
+  },
+  {
+    view: 'load-balance-groups',
+    words: ['load-balance', 'groups'],
+    aliases: ['groups'],
+    parameters: { group: 'group' },
+    what: 'hash groups, their members and digests (group NAME)',
+  },
+  {
+    view: 'forwarding-table',
+    words: ['route', 'forwarding-table'],
+    aliases: [],
+    parameters: { table: 'table', destination: 'destination' },
+    what: 'routes in use with their next hops (table NAME, destination PREFIX)',
   },
   {
     view: 'route',
@@ -71,6 +86,7 @@ interface ShowFlags {
   socket?: string;
   json?: boolean;
   all?: boolean;
+  compareSocket?: string;
 }
 
 /** `penstock show …`: what a running node knows, over its control socket. */
@@ -84,6 +100,10 @@ export function showCommand(output: Output = createOutput()): Command {
     .argument('[words...]', 'what to show')
     .option('--socket <path>', 'its control socket; needed where several nodes run')
     .option('--all', 'counters: those at 0, too')
+    .option(
+      '--compare-socket <path>',
+      'load-balance groups: say where another router’s tables differ (exit 3)',
+    )
     .option('--json', 'print one JSON object')
     .addHelpText('after', `\nWhat there is:\n${list}`)
     .action(async (words: string[], flags: ShowFlags) => show(words, flags, output));
@@ -91,15 +111,31 @@ export function showCommand(output: Output = createOutput()): Command {
 
 async function show(words: readonly string[], flags: ShowFlags, output: Output): Promise<void> {
   const { topic, params } = understand(words);
+  if (flags.compareSocket !== undefined && topic.view !== 'load-balance-groups')
+    throw new Exit('usage', `--compare-socket goes with show load-balance groups, not with ${nameOf(topic)}`);
   const socket = flags.socket ?? orExit(() => findSocket());
+  const given = { ...params, ...(topic.view === 'counters' && flags.all === true ? { all: true } : {}) };
+  const view = await askAt(socket, topic.view, given);
+  if (flags.compareSocket === undefined) {
+    if (flags.json === true) output.json(view);
+    else for (const line of showText(topic.view, view as never)) output.data(line);
+    return;
+  }
+  const other = await askAt(flags.compareSocket, topic.view, given);
+  const compared = compareGroups(view as Views['load-balance-groups'], other as Views['load-balance-groups']);
+  if (flags.json === true) output.json(compared);
+  else for (const line of comparedText(compared)) output.data(line);
+  if (!compared.agree) throw new Exit('degraded', 'the routers do not send every flow to the same member');
+}
+
+async function askAt(socket: string, what: ViewName, params: Record<string, unknown>): Promise<object> {
   const client = await ControlClient.open(socket).catch((error: Error) => {
     throw new Exit('failure', error.message);
   });
   try {
-    const given = { ...params, ...(topic.view === 'counters' && flags.all === true ? { all: true } : {}) };
-    const view = await ask(client, topic.view, given);
-    if (flags.json === true) output.json(view);
-    else for (const line of showText(topic.view, view as never)) output.data(line);
+    return await ask(client, what, params);
+  } catch (error) {
+    throw new Exit('failure', (error as Error).message);
   } finally {
     client.close();
   }
@@ -123,10 +159,13 @@ async function ask(client: ControlClient, what: ViewName, params: Record<string,
 export function understand(words: readonly string[]): { topic: Topic; params: Record<string, string> } {
   if (words.length === 0)
     throw new Exit('usage', `show wants to know what: ${topics.map(nameOf).join(', ')}`);
-  const found = topics.flatMap((topic) => {
+  const all = topics.flatMap((topic) => {
     const length = matchLength(topic, words);
     return length === 0 ? [] : [{ topic, length }];
   });
+  // `route forwarding-table` is no `route` with something behind it
+  const longest = Math.max(...all.map(({ length }) => length));
+  const found = all.filter(({ length }) => length === longest);
   const exact = found.filter(
     ({ topic, length }) =>
       nameOf(topic) === words.slice(0, length).join(' ') || topic.aliases.includes(words[0]!),

@@ -82,10 +82,45 @@ export interface RoutingInstanceConfig {
 
 export interface StaticRouteConfig {
   readonly prefix: Prefix;
+  /** lower wins; a prefix may have one route for each */
+  readonly preference: number;
   readonly nextHop:
     | { readonly kind: 'address'; readonly address: Address }
     | { readonly kind: 'interface'; readonly interface: string }
-    | { readonly kind: 'discard' };
+    | { readonly kind: 'discard' }
+    | ({ readonly kind: 'ecmp' } & EcmpConfig);
+}
+
+/** Next hops of one prefix that share its traffic. */
+export interface EcmpConfig {
+  /** at least two */
+  readonly members: readonly EcmpMemberConfig[];
+  readonly loadBalance: LoadBalance;
+  readonly hash: HashConfig;
+  /** a member that joins takes an equal part from each other, and nothing else moves; the table before is kept */
+  readonly sticky: boolean;
+}
+
+export interface EcmpMemberConfig {
+  /** alike on routers that must agree; its address, where the file gives none */
+  readonly name: string;
+  readonly address: Address;
+  readonly weight: number;
+}
+
+export type LoadBalance = 'consistent-hash' | 'per-packet' | 'source-ip-only' | 'destination-ip-only';
+export type HashKeyName = 'source-ip' | 'destination-ip' | 'symmetric' | '5-tuple' | 'symmetric-5-tuple';
+export type HashFunctionName = 'xxh64' | 'siphash-1-3' | 'toeplitz';
+
+/** How a packet finds its member; alike on routers that must agree. */
+export interface HashConfig {
+  readonly key: HashKeyName;
+  readonly function: HashFunctionName;
+  readonly seed: number;
+  /** slots; 0: by the number of members */
+  readonly size: number;
+  /** how far a member may stand above its share, in 1/10,000 */
+  readonly slack: number;
 }
 
 /** Where the route to each tunnel's remote-ip goes, besides this node's own tables. */
@@ -124,10 +159,45 @@ export interface FilterTermConfig {
   readonly count: string | null;
 }
 
+/** What a check asks, or what it goes by. */
+export type ProbeConfig =
+  | { readonly kind: 'icmp' }
+  | { readonly kind: 'tcp'; readonly port: number }
+  | {
+      readonly kind: 'http' | 'https';
+      readonly port: number;
+      readonly method: 'GET' | 'HEAD' | 'OPTIONS';
+      readonly url: string;
+      /** null: the real service's address */
+      readonly hostName: string | null;
+      /** lowest and highest of each range, both included */
+      readonly statusCodes: readonly (readonly [number, number])[];
+      /** a text that the body must hold, null: any */
+      readonly bodyMatch: string | null;
+    }
+  | { readonly kind: 'ssl-hello'; readonly port: number; readonly hostName: string | null }
+  /** expect: bytes that the answer must hold, null: any answer will do */
+  | {
+      readonly kind: 'udp';
+      readonly port: number;
+      readonly send: Uint8Array;
+      readonly expect: Uint8Array | null;
+    }
+  | { readonly kind: 'command'; readonly command: readonly string[] }
+  | { readonly kind: 'function'; readonly function: string }
+  /** passive: its next hop answers ARP or neighbour discovery; the port that leads there is open */
+  | { readonly kind: 'neighbour' | 'link' };
+
 export interface MonitoringProfileConfig {
   readonly name: string;
-  readonly probe: { readonly kind: 'icmp' };
+  readonly probe: ProbeConfig;
   readonly probeIntervalMs: number;
+  /** after which a probe counts as lost; at most the interval */
+  readonly timeoutMs: number;
+  /** a part of the interval, up to which each probe is sent earlier or later */
+  readonly jitter: number;
+  /** of probes; null: the instance's interface's */
+  readonly sourceAddress: Readonly<Record<Family, Address | null>>;
   /** probes lost in a row before the real service is down */
   readonly failureRetries: number;
   /** probes answered in a row before it is up again */
@@ -140,6 +210,8 @@ export interface TlbInstanceConfig {
   readonly interface: string;
   readonly clientVrf: string;
   readonly serverVrf: string;
+  /** how long the routes of virtual services stay once no real service is up */
+  readonly routeHoldSeconds: number;
   readonly groups: readonly TlbGroupConfig[];
   readonly virtualServices: readonly VirtualServiceConfig[];
 }
@@ -149,8 +221,11 @@ export interface TlbGroupConfig {
   readonly realServices: readonly RealServiceConfig[];
   /** where the real services are reached */
   readonly routingInstance: string;
-  /** names; none: a real service is up while its next hop answers ARP or neighbour discovery */
+  /** names, all of which must be up; none: a real service is up while its next hop answers ARP or neighbour discovery */
   readonly networkMonitoringProfiles: readonly string[];
+  readonly healthCheckInterfaceSubunit: number;
+  /** fail-open: when none is up, all count as up */
+  readonly whenAllDown: 'fail-closed' | 'fail-open';
 }
 
 export interface RealServiceConfig {
@@ -162,12 +237,12 @@ export interface RealServiceConfig {
 export interface VirtualServiceConfig {
   readonly name: string;
   readonly mode: 'direct-server-return';
+  /** 0.0.0.0 or ::, for a default route: whatever the filter sends there */
   readonly address: Address;
   /** of instance-type forwarding: its route to the address leads to the group */
   readonly routingInstance: string;
   readonly group: string;
-  readonly hashKey: 'source-ip';
-  readonly hashSeed: number;
+  readonly hash: HashConfig;
 }
 
 export interface VpnConfig {

@@ -16,6 +16,7 @@ import type {
   VpnConfig,
   ZoneConfig,
 } from './config.js';
+import { limits } from './limits.js';
 
 /** What a configuration is made of, as far as one change can touch it alone. */
 export interface Sections {
@@ -23,7 +24,7 @@ export interface Sections {
   port: PortConfig;
   interface: InterfaceConfig;
   'routing-instance': { readonly name: string; readonly instanceType: string };
-  /** named `instance prefix` */
+  /** named `instance prefix`, with ` preference N` behind it where that is not the usual one */
   'static-route': StaticRouteConfig;
   'auto-route-injection': AriExportConfig;
   /** named `family filter` */
@@ -108,7 +109,10 @@ function partsOf(config: Config): Map<string, Part> {
   for (const entry of config.interfaces) add('interface', entry.name, entry);
   for (const { name, instanceType, staticRoutes } of config.routingInstances) {
     add('routing-instance', name, { name, instanceType });
-    for (const route of staticRoutes) add('static-route', `${name} ${route.prefix}`, route);
+    for (const route of staticRoutes) {
+      const backup = route.preference === limits.preference.fallback ? '' : ` preference ${route.preference}`;
+      add('static-route', `${name} ${route.prefix}${backup}`, route);
+    }
   }
   for (const router of config.autoRouteInjection.export) add('auto-route-injection', router.name, router);
   for (const filter of config.filters) add('filter', `${filter.family} ${filter.name}`, filter);

@@ -56,6 +56,26 @@ export function integer({ least, most }: { least: number; most: number }, unit =
   return z.int({ error }).min(least, { error }).max(most, { error });
 }
 
+/** A number that need not be whole. */
+export function number({ least, most }: { least: number; most: number }, unit = '') {
+  const range = `a number from ${least} to ${most}`;
+  const error = (issue: Issue) =>
+    issue.input === undefined
+      ? `missing; write ${range}`
+      : `${showValue(issue.input)} is not ${range}${unit === '' ? '' : ` ${unit}`}`;
+  return z.number({ error }).min(least, { error }).max(most, { error });
+}
+
+/** A text of at least one character. */
+export function text(what: string, most = 1024) {
+  const error = ({ input }: Issue) =>
+    input === undefined ? `missing; write ${what}` : `${showValue(input)} is not ${what}`;
+  return z
+    .string({ error })
+    .min(1, { error: `empty; write ${what}` })
+    .max(most, { error: `longer than ${most}` });
+}
+
 /**
  * One of several words. `refused` names words of the reference documents that this version does not do yet.
  */

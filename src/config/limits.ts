@@ -17,11 +17,24 @@ export const limits = {
     membersPerGroup: 256,
     realServices: 20_000,
     weight: { least: 1, most: 1_000, fallback: 1 },
-    probeIntervalSeconds: { least: 1, most: 180, fallback: 1 },
+    probeIntervalSeconds: { least: 0.05, most: 180, fallback: 1 },
+    timeoutSeconds: { least: 0.01, most: 180 },
+    /** percent of the interval, each way */
+    jitter: { least: 0, most: 50, fallback: 10 },
     retries: { least: 1, most: 16 },
     failureRetries: 5,
     recoveryRetries: 1,
+    /** of one group */
+    profilesPerGroup: 16,
+    routeHoldSeconds: { least: 0, most: 86_400, fallback: 180 },
+    tableSize: { least: 1, most: 1 << 20 },
+    slackPercent: { least: 0, most: 100, fallback: 0 },
+    /** of a probe's command */
+    commandWords: 64,
   },
+  /** next hops of one route */
+  ecmp: { members: 256, weight: { least: 1, most: 1_000, fallback: 1 } },
+  preference: { least: 0, most: 4_294_967_295, fallback: 5 },
   ipsec: {
     vpns: 10_000,
     antiReplayWindow: { least: 64, most: 8_192, fallback: 64 },

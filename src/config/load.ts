@@ -1,6 +1,7 @@
 import { Context, type Surroundings } from './compile/context.js';
 import { compileFilters } from './compile/filters.js';
 import { compileInterfaces, Reach } from './compile/interfaces.js';
+import { compileProfiles } from './compile/monitoring.js';
 import {
   compileAutoRouteInjection,
   compileRoutingInstances,
@@ -12,7 +13,7 @@ import {
   compilePolicies,
   compileZones,
 } from './compile/security.js';
-import { compileProfiles, compileTlb } from './compile/services.js';
+import { compileTlb } from './compile/services.js';
 import { compileVpns } from './compile/vpns.js';
 import type { Config } from './config.js';
 import { limits } from './limits.js';
@@ -131,7 +132,7 @@ function compile(context: Context, file: string): Config {
     routingInstances,
     autoRouteInjection: compileAutoRouteInjection(context),
     filters: compileFilters(context),
-    networkMonitoring: compileProfiles(context),
+    networkMonitoring: compileProfiles(context, interfaces),
     trafficLoadBalance: compileTlb(context, interfaces, reach),
     vpns: compileVpns(context, instanceOf, reach),
     zones,

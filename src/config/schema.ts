@@ -76,10 +76,27 @@ const routingOptions = f.section({
       route: f.table(
         'route',
         f.section({
-          'next-hop': z
-            .string({ error: 'not a next hop; write an address or an st0 unit' })
+          'next-hop': f
+            .list(z.string({ error: 'not a next hop; write an address or an st0 unit' }), 'next hops')
+            .min(1, { error: 'empty; write at least one next hop' })
+            .max(limits.ecmp.members, { error: `more than ${limits.ecmp.members} next hops` })
             .optional()
-            .describe('an address, or an st0 unit'),
+            .describe('addresses that share the traffic (an ECMP group), or an st0 unit'),
+          'qualified-next-hop': f
+            .table(
+              'next hop',
+              f.section({
+                member: f.name('member').optional(),
+                weight: f
+                  .integer(limits.ecmp.weight)
+                  .meta({ default: limits.ecmp.weight.fallback })
+                  .optional(),
+                preference: f.integer(limits.preference).optional(),
+              }),
+              f.address(),
+            )
+            .optional(),
+          preference: f.integer(limits.preference).meta({ default: limits.preference.fallback }).optional(),
           discard: f.flag(),
         }),
         f.prefix(),
@@ -87,6 +104,75 @@ const routingOptions = f.section({
     })
     .optional(),
 });
+
+const forwardingTable = f.section({
+  export: f.list(f.name('policy statement'), 'policy statements'),
+});
+
+const hashFunction = () => f.word(['xxh64', 'siphash-1-3', 'toeplitz']).meta({ default: 'xxh64' });
+const hashSeed = () => f.integer({ least: 0, most: Number.MAX_SAFE_INTEGER }).meta({ default: 0 });
+
+const forwardingOptions = f.section({
+  'enhanced-hash-key': f
+    .section({
+      symmetric: f.flag(),
+      'hash-function': hashFunction().optional(),
+      'hash-seed': hashSeed().optional(),
+      'no-sticky': f.flag(),
+    })
+    .optional(),
+});
+
+/** Bytes of a probe. */
+const payload = () =>
+  f.section({
+    ascii: f.text('a text').optional(),
+    hex: z
+      .string({ error: 'not hexadecimal digits; write an even number of them in quotes' })
+      .regex(/^([0-9a-fA-F]{2})+$/, { error: 'not an even number of hexadecimal digits' })
+      .max(2048, { error: 'more than 1024 bytes' })
+      .optional(),
+  });
+
+const policyOptions = f.section({
+  'prefix-list': f.table('prefix list', f.list(f.prefix(), 'prefixes')).optional(),
+  'policy-statement': f
+    .table(
+      'policy statement',
+      f.section({
+        from: policyFrom().optional(),
+        then: policyThen().optional(),
+        term: f
+          .list(
+            f.section({ name: f.name('term'), from: policyFrom().optional(), then: policyThen() }),
+            'terms',
+          )
+          .optional(),
+      }),
+    )
+    .optional(),
+});
+
+function policyFrom() {
+  return f.section({
+    'prefix-list': f.list(f.name('prefix list'), 'prefix lists').optional(),
+    'prefix-list-filter': f.table('prefix list', f.word(['exact', 'longer', 'orlonger'])).optional(),
+    protocol: f.list(f.word(['static'], ['bgp', 'direct', 'ospf', 'ari-ts']), 'protocols').optional(),
+  });
+}
+
+function policyThen() {
+  return f.section({
+    'load-balance': f
+      .word(
+        ['consistent-hash', 'per-packet', 'source-ip-only', 'destination-ip-only'],
+        ['random', 'per-prefix'],
+      )
+      .optional(),
+    accept: f.flag(),
+    reject: f.flag(),
+  });
+}
 
 const routingInstances = f.table(
   'routing instance',
@@ -149,10 +235,15 @@ const filter = (which: 'inet' | 'inet6') =>
     .optional();
 
 const trafficLoadBalance = f.section({
+  'routing-engine-mode': f.flag(),
   instance: f.table(
     'instance',
     f.section({
       interface: logicalInterface(),
+      'route-hold-timer': f
+        .integer(limits.tlb.routeHoldSeconds, 'seconds')
+        .meta({ default: limits.tlb.routeHoldSeconds.fallback })
+        .optional(),
       'client-vrf': f.name('routing instance'),
       'server-vrf': f.name('routing instance'),
       group: f.table(
@@ -166,7 +257,12 @@ const trafficLoadBalance = f.section({
                 `${(issue.input as unknown[]).length} real services; a group has at most ${limits.tlb.membersPerGroup}`,
             }),
           'routing-instance': f.name('routing instance').optional(),
-          'network-monitoring-profile': f.list(f.name('profile'), 'profiles').optional(),
+          'network-monitoring-profile': f
+            .list(f.name('profile'), 'profiles')
+            .max(limits.tlb.profilesPerGroup, { error: `more than ${limits.tlb.profilesPerGroup} profiles` })
+            .optional(),
+          'health-check-interface-subunit': f.integer(limits.unit).meta({ default: 0 }).optional(),
+          'when-all-down': f.word(['fail-closed', 'fail-open']).meta({ default: 'fail-closed' }).optional(),
         }),
       ),
       'real-service': f.table(
@@ -186,10 +282,16 @@ const trafficLoadBalance = f.section({
           'load-balance-method': f.section({
             hash: f.section({
               'hash-key': f.word(
-                ['source-ip'],
-                ['destination-ip', 'symmetric', '5-tuple', 'symmetric-5-tuple', 'protocol'],
+                ['source-ip', 'destination-ip', 'symmetric', '5-tuple', 'symmetric-5-tuple'],
+                ['protocol', 'proto'],
               ),
-              seed: f.integer({ least: 0, most: Number.MAX_SAFE_INTEGER }).meta({ default: 0 }).optional(),
+              'hash-function': hashFunction().optional(),
+              seed: hashSeed().optional(),
+              'table-size': f.integer(limits.tlb.tableSize, 'slots').optional(),
+              slack: f
+                .number(limits.tlb.slackPercent, 'percent')
+                .meta({ default: limits.tlb.slackPercent.fallback })
+                .optional(),
             }),
           }),
         }),
@@ -198,15 +300,66 @@ const trafficLoadBalance = f.section({
   ),
 });
 
+const tcpPort = () => f.integer({ least: 1, most: 65_535 });
+const statusCode = z
+  .union([z.int().min(100).max(599), z.string().regex(/^[1-5]\d\d-[1-5]\d\d$/)], {
+    error: 'not a status code or a range of them, e.g. 200 or 200-399',
+  })
+  .describe('a status code or a range, e.g. 200-399');
+const http = () =>
+  f
+    .section({
+      port: tcpPort().optional(),
+      method: f.word(['GET', 'HEAD', 'OPTIONS']).meta({ default: 'GET' }).optional(),
+      url: f
+        .text('a path, e.g. /health')
+        .regex(/^\/[!-~]*$/, { error: 'not a path of a URL; write e.g. /health' })
+        .meta({ default: '/' })
+        .optional(),
+      'host-name': f
+        .text('a host name', 253)
+        .regex(/^[A-Za-z0-9.:[\]_-]+$/, { error: 'not a host name, e.g. www.example.net' })
+        .optional(),
+      'status-code': f.list(statusCode, 'status codes').optional(),
+      'body-match': f.text('a text that the body holds').optional(),
+    })
+    .nullable()
+    .optional();
+
 const networkMonitoring = f.section({
   profile: f.table(
     'profile',
     f.section({
       icmp: f.flag(),
+      tcp: f.section({ port: tcpPort() }).optional(),
+      http: http(),
+      https: http(),
+      'ssl-hello': f
+        .section({ port: tcpPort().optional(), 'host-name': f.text('a host name', 253).optional() })
+        .nullable()
+        .optional(),
+      udp: f
+        .section({ port: tcpPort(), send: payload().optional(), expect: payload().optional() })
+        .optional(),
+      custom: f
+        .section({
+          command: f
+            .list(f.text('a word of a command', 4096), 'words, the program first')
+            .min(1, { error: 'empty; write the program and its arguments' })
+            .max(limits.tlb.commandWords, { error: `more than ${limits.tlb.commandWords} words` })
+            .optional(),
+          function: f.name('function that the embedding program hands in').optional(),
+        })
+        .optional(),
+      neighbour: f.flag(),
+      link: f.flag(),
       'probe-interval': f
-        .integer(limits.tlb.probeIntervalSeconds, 'seconds')
+        .number(limits.tlb.probeIntervalSeconds, 'seconds')
         .meta({ default: limits.tlb.probeIntervalSeconds.fallback })
         .optional(),
+      timeout: f.number(limits.tlb.timeoutSeconds, 'seconds').optional(),
+      jitter: f.number(limits.tlb.jitter, 'percent').meta({ default: limits.tlb.jitter.fallback }).optional(),
+      'source-address': f.list(f.address(), 'addresses, one a family').optional(),
       'failure-retries': f
         .integer(limits.tlb.retries)
         .meta({ default: limits.tlb.failureRetries })
@@ -359,8 +512,13 @@ export const schema = f.section({
   interfaces: interfaces.optional(),
   'routing-instances': routingInstances.optional(),
   'routing-options': routingOptions
-    .extend({ 'auto-route-injection': autoRouteInjection.optional() })
+    .extend({
+      'auto-route-injection': autoRouteInjection.optional(),
+      'forwarding-table': forwardingTable.optional(),
+    })
     .optional(),
+  'policy-options': policyOptions.optional(),
+  'forwarding-options': forwardingOptions.optional(),
   firewall: f.section({ family: f.section({ inet: filter('inet'), inet6: filter('inet6') }) }).optional(),
   services: f
     .section({
@@ -380,20 +538,12 @@ export const notYet: Readonly<Record<string, string>> = {
   ike: 'write the keys under security.ipsec.vpn.<name>.manual',
   chassis: 'a node stands alone',
   protocols: 'write static routes',
-  'policy-options': 'write static routes',
-  'forwarding-options': 'leave it out',
   nat: 'leave it out',
-  'routing-engine-mode': 'leave it out: health checks always run in the control plane',
   'establish-tunnels': 'leave it out: manual keys are up from the start',
   proposal: 'write encryption-algorithm under manual',
   'ha-link-encryption': 'a node stands alone',
   log: 'counters and show security packet-drop records say what happened',
   reject: 'write deny',
-  'load-balance': 'write a virtual service under services.traffic-load-balance',
-  tcp: 'write icmp',
-  http: 'write icmp',
-  'ssl-hello': 'write icmp',
-  custom: 'write icmp',
   'address-set': 'list the addresses in the policy',
 };
 

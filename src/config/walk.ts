@@ -64,8 +64,10 @@ function childOf(def: Def, key: string): z.ZodType | undefined {
   return Object.hasOwn(def.shape!, key) ? def.shape![key] : undefined;
 }
 
-/** A name may be written in digits alone: `group: 5` names group 5. */
+/** A name may be written in digits alone: `group: 5` names group 5. A number may have a fraction. */
 function textOf(value: unknown, def: Def): unknown {
+  if (def.type === 'number' && typeof value === 'string' && /^\d{1,9}\.\d{1,9}$/.test(value))
+    return Number(value);
   return typeof value === 'number' && def.type === 'string' ? String(value) : value;
 }
 

@@ -12,8 +12,10 @@ import { checkConfig, type Surroundings } from '../config/load.js';
 import { type Problem, problemText } from '../config/problem.js';
 import type { Address } from '../model/address.js';
 import { NodeDriver } from '../node/drive.js';
-import type { NodeAction, NodeEvent, Report } from '../node/event.js';
+import type { NodeAction, NodeEvent, PortChange, Report } from '../node/event.js';
 import { groupBy } from '../node/group-by.js';
+import { nextDeadline } from '../node/groups.js';
+import { wantedChecks } from '../node/health.js';
 import { performNative } from '../node/native-actions.js';
 import { NeighbourWatch } from '../node/neighbour-watch.js';
 import { counterIndex } from '../pipeline/counters.js';
@@ -27,6 +29,10 @@ import { drainEvent } from './drain.js';
 import { StartError } from './errors.js';
 import { claimGeneration, epochOf, largestEpoch } from './generation.js';
 import { type ApplyReport, type ChangeLine, LiveConfig, sequenceName } from './live-config.js';
+import type { CheckFunction } from './probe/custom.js';
+import { HealthMonitor } from './probe/monitor.js';
+import { PortNetwork } from './probe/port-network.js';
+import { NetworkProber } from './probe/prober.js';
 import { ProofWatch } from './proof-watch.js';
 import { SequenceStore } from './sequences.js';
 import { type ControlHandler, ControlServer } from './server.js';
@@ -34,6 +40,7 @@ import { explain } from './show/explain.js';
 import type { NodeView } from './show/node-view.js';
 import { show } from './show/show.js';
 import { defaultSocket } from './socket.js';
+import { TableStore } from './table-store.js';
 
 export interface DaemonOptions {
   /** Its secrets are wiped once the native core has them. */
@@ -44,6 +51,8 @@ export interface DaemonOptions {
   readonly onFailure: (message: string) => void;
   /** where keys of configurations that are applied later come from; this process's when left out */
   readonly surroundings?: Surroundings;
+  /** What profiles mean by `custom: { function: NAME }`. */
+  readonly checkFunctions?: ReadonlyMap<string, CheckFunction>;
 }
 
 /** Instead of an ApplyReport: nothing was changed. */
@@ -87,7 +96,10 @@ export class Daemon {
   readonly #startedMs = nowMs();
   readonly #closedPorts = new Set<string>();
   readonly #saidOf = new Set<string>();
+  readonly #network: PortNetwork;
+  readonly #monitor: HealthMonitor;
   #live!: LiveConfig;
+  #tables: TableStore | null = null;
   #server: ControlServer | null = null;
   #sequences: SequenceStore | null = null;
   #stopLooking: () => void = () => {};
@@ -130,6 +142,28 @@ export class Daemon {
       auditedKeys: 0,
     });
     this.#driver = new NodeDriver((action) => this.#perform(action), nowMs);
+    this.#network = new PortNetwork({
+      nowMs,
+      random: Math.random,
+      originate: (instance, packets) =>
+        this.#dataplane.native.originate(
+          this.#node,
+          this.#driver.state.numberings.routingInstances.of(instance),
+          packets,
+        ),
+    });
+    this.#monitor = new HealthMonitor({
+      prober: new NetworkProber(this.#network, options.checkFunctions),
+      timers,
+      nowMs,
+      random: Math.random,
+      onChange: (changes) => this.#post({ kind: 'health-changed', changes }),
+      beforeTick: () => this.#takePunts(),
+      afterTick: () => {
+        this.#network.tick();
+        this.#network.flush();
+      },
+    });
   }
 
   async #start(): Promise<void> {
@@ -146,14 +180,20 @@ export class Daemon {
       claimGeneration: () => this.#claim(),
       sequences: this.#sequences,
       saveSequences: () => this.#saveSequences(),
-      onChanged: (next) => this.#updateSessions(next),
+      onChanged: (next) => {
+        this.#updateSessions(next);
+        this.#monitor.configure(wantedChecks(next));
+      },
     });
+    this.#requireFunctions(config);
     this.#server = await ControlServer.listen(this.socket, this.#handler());
+    this.#keepTables();
     this.#live.begin(config, config.vpns.length > 0 ? this.#claim() : null);
     this.#dataplane.on('failed', (failure: WorkerFailure) => this.#options.onFailure(failure.message));
     await this.#dataplane.start();
     this.#stopLooking = timers.every(lookMs, () => this.#look());
     this.#updateSessions(config);
+    this.#monitor.configure(wantedChecks(config));
     log(`${config.system.hostName} runs: ${config.ports.length} ports, control socket ${this.socket}`);
   }
 
@@ -177,6 +217,8 @@ export class Daemon {
     for (const session of this.#sessions.values()) session.close();
     if (wasExporting) await wait(graceMs);
     this.#stopLooking();
+    this.#monitor.close();
+    this.#save('tables of ECMP groups', () => this.#tables?.save());
     this.#live?.close();
     const ran = this.#dataplane.state === 'running';
     if (ran) {
@@ -236,6 +278,7 @@ export class Daemon {
   ): ApplyReport | BadConfiguration {
     const { config, problems } = checkConfig(text, file, this.#options.surroundings ?? surroundings);
     if (config === null) return { outcome: 'bad-configuration', problems };
+    this.#requireFunctions(config);
     const report = this.#live.apply(config, options);
     if (report.outcome === 'applied') this.#options.log(`${file}: applied, ${changesText(report.changes)}`);
     return report;
@@ -251,23 +294,51 @@ export class Daemon {
       plane.saStatus(this.#node, 'inbound', indices),
     );
     if (tunnels.length > 0) events.push({ kind: 'tunnels-proven', tunnels });
+    if (nextDeadline(this.#driver.state) <= nowMs()) events.push({ kind: 'time-passed' });
     if (events.length > 0) this.#post(...events);
-    // nobody listens for what is punted yet
-    plane.takePunts(1024);
+    this.#takePunts();
     plane.collect();
     this.#lookAtPorts();
     if (++this.#looks % looksPerSecond === 0) this.#lookEverySecond();
   }
 
+  /** What the native core leaves to the control plane: answers to probes. */
+  #takePunts(): void {
+    for (const { packet } of this.#dataplane.native.takePunts(4096)) this.#network.receive(packet);
+  }
+
+  /** A function that nobody handed in could never answer. Throws StartError that says so. */
+  #requireFunctions({ networkMonitoring }: Config): void {
+    for (const { name, probe } of networkMonitoring) {
+      if (probe.kind !== 'function' || this.#options.checkFunctions?.has(probe.function) === true) continue;
+      throw new StartError(
+        'failure',
+        `network-monitoring profile ${name}: there is no function ${probe.function}; only a program that embeds penstock hands functions in, so write command`,
+      );
+    }
+  }
+
+  /** Sticky groups go on from the tables of the run before. */
+  #keepTables(): void {
+    const { stateDirectory } = this.#options.config.system;
+    if (stateDirectory === null) return;
+    this.#tables = new TableStore(stateDirectory);
+    if (this.#tables.fault !== null) this.#options.log(this.#tables.fault);
+    this.#post({ kind: 'tables-kept', tables: new Map(this.#tables.tables) });
+  }
+
   #lookAtPorts(): void {
+    const changes: PortChange[] = [];
     this.#live.portNames.forEach((name, index) => {
       if (name === '') return;
       const { open, fault } = this.#dataplane.native.portStatus(this.#node, index);
       if (open === !this.#closedPorts.has(name)) return;
       if (open) this.#closedPorts.delete(name);
       else this.#closedPorts.add(name);
+      changes.push({ port: name, open });
       this.#options.log(open ? `${name} is back` : `${name} is gone: ${fault}; the other ports go on`);
     });
+    if (changes.length > 0) this.#post({ kind: 'ports-changed', changes });
   }
 
   #lookEverySecond(): void {
@@ -298,14 +369,19 @@ export class Daemon {
       );
     }
     this.#saveSequences();
+    this.#save('tables of ECMP groups', () => this.#tables?.save());
   }
 
   #saveSequences(): void {
+    this.#save('sequence numbers, so peers may drop packets after a restart', () => this.#sequences?.save());
+  }
+
+  /** What cannot be saved is said once, and tried again. */
+  #save(what: string, save: () => void): void {
     try {
-      this.#sequences?.save();
+      save();
     } catch (error) {
-      const what = 'sequence numbers cannot be saved, so peers may drop packets after a restart';
-      if (!this.#saidOf.has(what)) this.#options.log(`${what}: ${(error as Error).message}`);
+      if (!this.#saidOf.has(what)) this.#options.log(`cannot save ${what}: ${(error as Error).message}`);
       this.#saidOf.add(what);
     }
   }
@@ -382,6 +458,9 @@ export class Daemon {
       case 'tell-superseded':
         this.#server?.tellSuperseded(action.exporter, action.routes);
         return [];
+      case 'keep-table':
+        this.#tables?.keep(action.group, action.table);
+        return [];
       case 'report':
         this.#options.log(reportText(action.report));
         return [];
@@ -457,6 +536,7 @@ export class Daemon {
       portNames: this.#live.portNames,
       generation: this.#live.generation,
       busyPercent: this.#busyPercent,
+      checksOf: (service) => this.#monitor.viewOf(service),
     };
   }
 }
@@ -482,9 +562,14 @@ function reportText(report: Report): string {
     case 'real-service':
       return `instance ${report.instance}: real service ${report.name} is ${report.up ? 'UP' : 'DOWN'} (${report.sign})`;
     case 'group': {
-      const { group, slots, rehomed, others, up, members } = report;
-      return `virtual service ${group}: ${rehomed} of ${slots} slots re-homed, ${others} others moved; ${up} of ${members} real services up`;
+      const { group, of, slots, rehomed, others, up, members } = report;
+      const [what, who] = of === 'ecmp' ? ['route', 'next hops'] : ['virtual service', 'real services'];
+      return `${what} ${group}: ${rehomed} of ${slots} slots re-homed, ${others} others moved; ${up} of ${members} ${who} up`;
     }
+    case 'next-hop':
+      return `route ${report.group}: next hop ${report.name} is ${report.up ? 'UP' : 'DOWN'} (${report.sign})`;
+    case 'service-route':
+      return `virtual service ${report.group}: its route is ${report.installed ? 'installed' : 'withdrawn: no real service is up'}`;
     case 'refused':
       return `vpn ${report.tunnel}: ${report.reason}`;
   }

@@ -10,8 +10,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Report } from '../node/event.js';
-import { movedSlots, realServiceOf } from '../node/services.js';
-import { type Group, groupKey, memberStatistic } from '../node/state.js';
+import { movedSlots, realServiceOf } from '../node/groups.js';
+import { type Group, groupKey, memberStatistic, realServiceKey } from '../node/state.js';
 import { Dataplane, type WorkerFailure } from '../pipeline/dataplane.js';
 import { native } from '../pipeline/native.js';
 import { type Accounts, accountsOf, isAccounted } from './accounts.js';
@@ -40,6 +40,7 @@ const victim = 2;
 const router = 'tlb1';
 const stationsNode = 'enb';
 const tlbInstance = 'ipsec_lb';
+const tlbGroup = 'srx_group';
 const services = ['vs_inet', 'vs_inet6'].map((name) => groupKey(tlbInstance, name));
 const drainDeadlineMs = 5_000;
 const settleDeadlineMs = 5_000;
@@ -238,7 +239,9 @@ class MainJob {
     const before = new Map(this.#stations.map((station) => [station.number, this.#gatewayOf(station)]));
     this.#network.shutOff(gateway);
     await this.#until(
-      () => this.#network.state(router).services.get(`${tlbInstance}/${gateway}`)?.up === false,
+      () =>
+        this.#network.state(router).services.get(realServiceKey(tlbInstance, tlbGroup, gateway))?.up ===
+        false,
     );
     const tables = this.#tables();
     tables.forEach((table, i) => {
@@ -265,7 +268,8 @@ class MainJob {
     const tablesBefore = this.#tables();
     this.#network.turnOn(gateway);
     await this.#until(
-      () => this.#network.state(router).services.get(`${tlbInstance}/${gateway}`)?.up === true,
+      () =>
+        this.#network.state(router).services.get(realServiceKey(tlbInstance, tlbGroup, gateway))?.up === true,
     );
     const tables = this.#tables();
     const { slots, rehomed, others } = movedSlots(tablesBefore[0]!, tables[0]!);

@@ -137,7 +137,7 @@ const config = (document: ConfigDocument) =>
 const memory = (wire: string) => ({ port: { memory: wire }, mtu });
 const dual = (inet: string, inet6: string) => ({ inet: { address: [inet] }, inet6: { address: [inet6] } });
 const routes = (list: Record<string, string>) => ({
-  static: { route: Object.fromEntries(Object.entries(list).map(([to, hop]) => [to, { 'next-hop': hop }])) },
+  static: { route: Object.fromEntries(Object.entries(list).map(([to, hop]) => [to, { 'next-hop': [hop] }])) },
 });
 
 export const gatewayName = (number: number) => `gw${number}`;

@@ -4,6 +4,7 @@ import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 import type { ChashOptions, TableParts } from '../pipeline/native.js';
 import type { Announcement } from '../routing/ari.js';
+import type { StickyTable } from './state.js';
 import type { SaKey, Tunnel, TunnelKeys } from './tunnel.js';
 
 /** A port as it was opened. */
@@ -23,6 +24,26 @@ export interface NeighbourChange {
   readonly interface: number;
   readonly address: Address;
   readonly reachable: boolean;
+}
+
+export interface PortChange {
+  readonly port: string;
+  readonly open: boolean;
+}
+
+export interface HealthChange {
+  /** realServiceKey() */
+  readonly service: string;
+  readonly profile: string;
+  readonly up: boolean;
+  /** why it is down, e.g. 'HTTP status 500' */
+  readonly message: string;
+}
+
+export interface BuiltTable {
+  readonly slots: Uint16Array;
+  readonly home: Uint16Array;
+  readonly digest: bigint;
 }
 
 export interface PrefixOfInstance {
@@ -54,13 +75,16 @@ export type NodeEvent =
   | { readonly kind: 'tunnels-proven'; readonly tunnels: readonly string[] }
   /** Real services (keys) that get no new flows, or do again. */
   | { readonly kind: 'drained'; readonly realServices: readonly string[]; readonly drained: boolean }
+  /** Ports that opened or closed, by name. */
+  | { readonly kind: 'ports-changed'; readonly changes: readonly PortChange[] }
+  /** What health checks say of real services now. */
+  | { readonly kind: 'health-changed'; readonly changes: readonly HealthChange[] }
+  /** Tables of sticky groups as an earlier run, or another router, kept them; before the configuration that has them. */
+  | { readonly kind: 'tables-kept'; readonly tables: ReadonlyMap<string, StickyTable> }
+  /** A deadline of the state has come: see nextDeadline(). */
+  | { readonly kind: 'time-passed' }
   /** Answers build-group. */
-  | {
-      readonly kind: 'group-built';
-      readonly group: string;
-      readonly ticket: number;
-      readonly slots: Uint16Array;
-    }
+  | ({ readonly kind: 'group-built'; readonly group: string; readonly ticket: number } & BuiltTable)
   /** On a router: a gateway that exports routes has come, or gone. addresses: its own. */
   | { readonly kind: 'exporter-opened'; readonly exporter: string; readonly addresses: readonly Address[] }
   | { readonly kind: 'exporter-closed'; readonly exporter: string }
@@ -127,6 +151,8 @@ export type NodeAction =
       readonly ticket: number;
       readonly options: ChashOptions;
     }
+  /** What sticky mode is to start from after a restart. */
+  | { readonly kind: 'keep-table'; readonly group: string; readonly table: StickyTable }
   | { readonly kind: 'announce'; readonly router: string; readonly routes: readonly Announcement[] }
   | { readonly kind: 'withdraw'; readonly router: string; readonly routes: readonly PrefixOfInstance[] }
   | {
@@ -145,10 +171,20 @@ export type Report =
       readonly up: boolean;
       readonly sign: string;
     }
+  | {
+      readonly kind: 'next-hop';
+      readonly group: string;
+      readonly name: string;
+      readonly up: boolean;
+      readonly sign: string;
+    }
+  /** the route of a virtual service came or went */
+  | { readonly kind: 'service-route'; readonly group: string; readonly installed: boolean }
   /** rehomed: slots whose member went or came; others: slots that moved between members that were up all along */
   | {
       readonly kind: 'group';
       readonly group: string;
+      readonly of: 'virtual-service' | 'ecmp';
       readonly slots: number;
       readonly rehomed: number;
       readonly others: number;

@@ -8,7 +8,7 @@ import type { Address } from '../model/address.js';
 import { Prefix } from '../model/prefix.js';
 import type { Adjacency, Route } from '../routing/route.js';
 import { adjacencies, routesFor } from '../routing/table.js';
-import { type Group, type NodeState, realServiceKey } from './state.js';
+import type { Group, NodeState } from './state.js';
 
 export interface ExplainedMember {
   readonly name: string;
@@ -27,8 +27,12 @@ export interface ExplainedGroup extends HashedFlow {
   readonly seed: string;
   readonly slots: number;
   readonly members: readonly ExplainedMember[];
+  /** of the table, in 1/10,000 */
+  readonly slack: number;
   /** whom the table in use gives the slot; null: nobody */
   readonly member: string | null;
+  /** whom it would have if all were up, of a table that goes on from the one before; null: a function of the members */
+  readonly stickyHome: string | null;
 }
 
 export interface Explanation {
@@ -129,7 +133,12 @@ function routed(
   const resolve = adjacencies(state.routes);
   const none = { route: null, group: null, nextHop: null };
   const route = bestRoute(state, routingInstance, flow.destination, resolve);
-  if (route === null) return { ...none, outcome: 'no-route' };
+  if (route === null) {
+    // the route of a virtual service is there only while one of its members is up
+    const waiting = virtualServiceAt(state, routingInstance, flow.destination);
+    if (waiting === undefined) return { ...none, outcome: 'no-route' };
+    return { ...none, group: explainGroup(state, waiting, flow, resolve), outcome: 'nobody-up' };
+  }
   const { nextHop } = route;
   const found = {
     ...none,
@@ -155,7 +164,8 @@ function routed(
       const through = resolve(nextHop.routingInstance, flow.source);
       return { ...found, outcome: from === null ? 'no-route' : 'forwarded', nextHop: through };
     }
-    case 'group': {
+    case 'group':
+    case 'ecmp': {
       const group = explainGroup(state, state.groups.get(nextHop.group)!, flow, resolve);
       const member = group.members.find(({ name }) => name === group.member);
       return {
@@ -168,6 +178,15 @@ function routed(
   }
 }
 
+function virtualServiceAt(state: NodeState, instance: string, address: Address): Group | undefined {
+  return [...state.groups.values()].find(({ service }) => {
+    if (service === null || service.config.routingInstance !== instance) return false;
+    const { bytes } = service.config.address;
+    const isWildcard = bytes.length === address.bytes.length && bytes.every((byte) => byte === 0);
+    return isWildcard || service.config.address.equals(address);
+  });
+}
+
 type Resolve = ReturnType<typeof adjacencies>;
 
 /** The longest prefix with a route that leads somewhere. */
@@ -175,7 +194,9 @@ function bestRoute(state: NodeState, instance: string, address: Address, resolve
   for (let length = address.bytes.length * 8; length >= 0; length--) {
     for (const route of routesFor(state.routes, instance, new Prefix(address, length))) {
       const { nextHop } = route;
-      if (nextHop.kind !== 'address' || resolve(instance, nextHop.address) !== null) return route;
+      const to =
+        nextHop.kind === 'address' ? [nextHop.address] : nextHop.kind === 'ecmp' ? nextHop.addresses : null;
+      if (to === null || to.some((each) => resolve(instance, each) !== null)) return route;
     }
   }
   return null;
@@ -191,6 +212,7 @@ function nextHopText({ nextHop }: Route): string {
     case 'tunnel':
       return `${nextHop.interface} (${nextHop.tunnel})`;
     case 'group':
+    case 'ecmp':
       return nextHop.group;
     case 'by-source':
       return nextHop.routingInstance;
@@ -201,32 +223,35 @@ function nextHopText({ nextHop }: Route): string {
 
 function explainGroup(
   state: NodeState,
-  { instance, service, group, slots }: Group,
+  { instance, service, route, hash, sticky, members, routingInstance, slots }: Group,
   flow: GivenFlow,
   resolve: Resolve,
 ): ExplainedGroup {
   const hashing = {
-    hashKey: service.hashKey,
-    hash: 'xxh64',
-    seed: BigInt(service.hashSeed),
+    hashKey: hash.key,
+    hash: hash.function,
+    seed: BigInt(hash.seed),
     slots: slots.length,
   } as const;
   const hashed = hashFlow(flow, hashing);
   const chosen = slots[hashed.slot] ?? noMember;
+  const home = sticky?.previous == null ? undefined : sticky.previous.home[hashed.slot];
   return {
     ...hashed,
     ...hashing,
+    slack: hash.slack,
     seed: String(hashing.seed),
     instance,
-    virtualService: service.name,
-    group: group.name,
-    members: group.realServices.map(({ name, address, weight }) => ({
+    virtualService: service?.config.name ?? String(route?.prefix),
+    group: service?.group.name ?? `${instance} ${route?.prefix}`,
+    members: members.map(({ name, address, weight, key }) => ({
       name,
       address: String(address),
       weight,
-      up: state.services.get(realServiceKey(instance, name))?.up === true,
-      nextHop: resolve(group.routingInstance, address),
+      up: state.services.get(key)?.up === true,
+      nextHop: resolve(routingInstance, address),
     })),
-    member: group.realServices[chosen]?.name ?? null,
+    member: members[chosen]?.name ?? null,
+    stickyHome: home === undefined ? null : (members[home]?.name ?? null),
   };
 }

@@ -1,9 +1,10 @@
 /** What a change would do to the groups of a node, before it is made. */
-import type { Config } from '../config/config.js';
+import type { Config, HashConfig } from '../config/config.js';
 import { movement } from '../lb/movement.js';
 import type { ChashOptions } from '../pipeline/native.js';
-import { configureServices, isEligible } from './services.js';
-import { type NodeState, realServiceKey } from './state.js';
+import { isEligible, tableOptions } from './groups.js';
+import { configureServices } from './services.js';
+import type { NodeState } from './state.js';
 
 export interface GroupForecast {
   /** groupKey() */
@@ -30,33 +31,24 @@ export function forecast(
   deal: (options: ChashOptions) => Uint16Array,
 ): GroupForecast[] {
   const { state: next } = configureServices({ ...state, config }, config, 0);
-  return [...next.groups].flatMap(([key, { instance, wanted }]): GroupForecast[] => {
+  return [...next.groups].flatMap(([key, { wanted }]): GroupForecast[] => {
     const before = state.groups.get(key);
     if (before === undefined) return [];
-    const { realServices } = wanted.group;
-    const dead = realServices
-      .map(({ name }) => name)
-      .filter((name) => {
-        const service = realServiceKey(instance, name);
-        return state.services.has(service) && !isEligible(state, service);
-      });
-    const slots = deal({
-      members: realServices.map(({ name, weight }) => ({ name, weight })),
-      dead,
-      seed: BigInt(wanted.service.hashSeed),
-      size: wanted.size,
-      slack: 0,
-    });
+    const { members } = wanted;
+    const dead = members
+      .filter((member) => state.services.has(member.key) && !isEligible(state, member.key))
+      .map(({ name }) => name);
+    const slots = deal(tableOptions(wanted, dead));
     const moved = movement(
-      { members: before.group.realServices, slots: before.slots, dead: before.dead },
-      { members: realServices, slots, dead: new Set(dead) },
+      { members: before.members, slots: before.slots, dead: before.dead },
+      { members, slots, dead: new Set(dead) },
     );
-    const rehashed = isRehashed(before.service, wanted.service);
+    const rehashed = isRehashed(before.hash, wanted.hash);
     return [
       {
         group: key,
-        membersBefore: before.group.realServices.length,
-        membersAfter: realServices.length,
+        membersBefore: before.members.length,
+        membersAfter: members.length,
         slotsBefore: before.slots.length,
         slotsAfter: slots.length,
         // another hash deals every flow anew: what stays with its member does so by chance
@@ -70,8 +62,8 @@ export function forecast(
   });
 }
 
-type Hash = { readonly hashKey: string; readonly hashSeed: number };
-const isRehashed = (a: Hash, b: Hash) => a.hashKey !== b.hashKey || a.hashSeed !== b.hashSeed;
+const isRehashed = (a: HashConfig, b: HashConfig) =>
+  a.key !== b.key || a.function !== b.function || a.seed !== b.seed;
 
 const byChance = (members: readonly { before: number; after: number }[], total: number) =>
   1 - members.reduce((sum, { before, after }) => sum + (before / total) * (after / total), 0);

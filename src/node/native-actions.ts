@@ -22,8 +22,8 @@ export function performNative(plane: NativePlane, node: number, action: NodeActi
       if (action.outbound.length > 0) plane.retireSas(node, 'outbound', [...action.outbound]);
       return [];
     case 'build-group': {
-      const { slots } = native().chashBuild(action.options);
-      return [{ kind: 'group-built', group: action.group, ticket: action.ticket, slots }];
+      const built = native().chashBuild(action.options);
+      return [{ kind: 'group-built', group: action.group, ticket: action.ticket, ...built }];
     }
     default:
       return null;

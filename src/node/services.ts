@@ -1,18 +1,18 @@
-/** Real services: which are up, and the groups that are dealt anew when that changes. */
+/** Members of groups: which are up, by the signs that there are of each. */
 import type { Config } from '../config/config.js';
-import { defaultTableSize, noMember } from '../lb/chash.js';
-import { compareBytes, FlowHasher, flowKey, slotOf } from '../lb/keys.js';
-import { movement } from '../lb/movement.js';
 import type { Address } from '../model/address.js';
-import { adjacencies } from '../routing/table.js';
-import type { NeighbourChange, NodeAction } from './event.js';
+import { ecmpGroupKey } from '../routing/sources.js';
+import { adjacencies, type Resolver } from '../routing/table.js';
+import type { HealthChange, NeighbourChange, NodeAction, PortChange } from './event.js';
+import { askForTable, configureGroups, installRoutes } from './groups.js';
 import {
-  type Group,
   groupKey,
   type NodeState,
   neighbourKey,
+  nextHopKey,
   type RealService,
   realServiceKey,
+  type ServiceEntry,
   withDirty,
 } from './state.js';
 
@@ -21,52 +21,76 @@ export interface Stepped {
   readonly actions: readonly NodeAction[];
 }
 
-const unseen: RealService = { neighbour: 'unknown', session: 'none', exporter: null, up: false, sinceMs: 0 };
+const unseen: RealService = {
+  neighbour: 'unknown',
+  session: 'none',
+  exporter: null,
+  checks: new Map(),
+  up: false,
+  sinceMs: 0,
+};
 
 /** The services and groups of a configuration; what went on before in those that stay goes on. */
 export function configureServices(state: NodeState, config: Config, nowMs: number): Stepped {
+  const entries = new Map([...realServiceEntries(config), ...nextHopEntries(config)]);
   const services = new Map<string, RealService>();
-  const groups = new Map<string, Group>();
-  for (const instance of config.trafficLoadBalance) {
-    for (const { realServices } of instance.groups) {
-      for (const { name } of realServices) {
-        const key = realServiceKey(instance.name, name);
-        services.set(key, state.services.get(key) ?? { ...unseen, sinceMs: nowMs });
-      }
-    }
-    for (const service of instance.virtualServices) {
-      const found = instance.groups.find(({ name }) => name === service.group)!;
-      const encoder = new TextEncoder();
-      const realServices = found.realServices.toSorted((a, b) =>
-        compareBytes(encoder.encode(a.name), encoder.encode(b.name)),
-      );
-      const key = groupKey(instance.name, service.name);
-      const before = state.groups.get(key);
-      const group = { ...found, realServices };
-      const size = defaultTableSize(realServices.length);
-      const wanted = { service, group, size };
-      const asked = { ticket: 0, dead: new Set<string>() };
-      // the table that there is goes on until the new one is dealt
-      groups.set(
-        key,
-        before === undefined
-          ? {
-              instance: instance.name,
-              service,
-              group,
-              wanted,
-              asked,
-              dead: new Set(realServices.map(({ name }) => name)),
-              slots: new Uint16Array(size).fill(noMember),
-              sinceMs: nowMs,
-            }
-          : { ...before, wanted, asked },
-      );
-    }
+  for (const [key, { profiles }] of entries) {
+    const before = state.services.get(key) ?? { ...unseen, sinceMs: nowMs };
+    const checks = new Map([...before.checks].filter(([profile]) => profiles.includes(profile)));
+    services.set(key, { ...before, checks });
   }
-  const drainedOnes = new Set([...state.drained].filter((key) => services.has(key)));
-  const next = { ...state, services, groups, drained: drainedOnes };
-  return judge(next, new Set(groups.keys()), nowMs, 'configuration');
+  const stillDrained = new Set([...state.drained].filter((key) => services.has(key)));
+  const next = configureGroups({ ...state, entries, services, drained: stillDrained }, config, nowMs);
+  return judge(next, { rebuild: new Set(next.groups.keys()), sign: 'configuration' }, nowMs);
+}
+
+function realServiceEntries(config: Config): [string, ServiceEntry][] {
+  const profiles = new Map(config.networkMonitoring.map((profile) => [profile.name, profile.probe.kind]));
+  return config.trafficLoadBalance.flatMap(({ name: instance, groups, virtualServices }) =>
+    groups.flatMap((group) => {
+      const kinds = group.networkMonitoringProfiles.map((name) => ({ name, kind: profiles.get(name) }));
+      const users = virtualServices.filter((service) => service.group === group.name);
+      return group.realServices.map(({ name, address }): [string, ServiceEntry] => [
+        realServiceKey(instance, group.name, name),
+        {
+          kind: 'real-service',
+          instance,
+          name,
+          address,
+          routingInstance: group.routingInstance,
+          byNeighbour: kinds.length === 0 || kinds.some(({ kind }) => kind === 'neighbour'),
+          byLink: kinds.some(({ kind }) => kind === 'link'),
+          profiles: kinds
+            .filter(({ kind }) => kind !== 'neighbour' && kind !== 'link')
+            .map((profile) => profile.name),
+          groups: users.map((service) => groupKey(instance, service.name)),
+        },
+      ]);
+    }),
+  );
+}
+
+function nextHopEntries(config: Config): [string, ServiceEntry][] {
+  return config.routingInstances.flatMap(({ name: instance, staticRoutes }) =>
+    staticRoutes.flatMap(({ prefix, preference, nextHop }): [string, ServiceEntry][] => {
+      if (nextHop.kind !== 'ecmp') return [];
+      const group = ecmpGroupKey(instance, prefix, preference);
+      return nextHop.members.map(({ name, address }) => [
+        nextHopKey(group, name),
+        {
+          kind: 'next-hop',
+          instance,
+          name,
+          address,
+          routingInstance: instance,
+          byNeighbour: true,
+          byLink: false,
+          profiles: [],
+          groups: [group],
+        },
+      ]);
+    }),
+  );
 }
 
 /** Real services that get no new flows any more, or do again; those that there are not are passed over. */
@@ -81,13 +105,9 @@ export function drained(
     if (isDrained && state.services.has(key)) now.add(key);
     else now.delete(key);
   }
-  const touched = new Set(realServices.filter((key) => now.has(key) !== state.drained.has(key)));
-  const groups = [...state.groups]
-    .filter(([, { instance, wanted }]) =>
-      wanted.group.realServices.some(({ name }) => touched.has(realServiceKey(instance, name))),
-    )
-    .map(([key]) => key);
-  return judge({ ...state, drained: now }, new Set(groups), nowMs, 'drain');
+  const touched = realServices.filter((key) => now.has(key) !== state.drained.has(key));
+  const groups = touched.flatMap((key) => state.entries.get(key)?.groups ?? []);
+  return judge({ ...state, drained: now }, { rebuild: new Set(groups), only: noKeys, sign: 'drain' }, nowMs);
 }
 
 /** Neighbours that began or ceased to answer. */
@@ -106,7 +126,31 @@ export function neighboursChanged(
       failed.add(key);
     }
   }
-  return judge({ ...state, reachable }, new Set(), nowMs, 'neighbour', failed);
+  return judge({ ...state, reachable }, { sign: 'neighbour', failed }, nowMs);
+}
+
+export function portsChanged(state: NodeState, changes: readonly PortChange[], nowMs: number): Stepped {
+  const closedPorts = new Set(state.closedPorts);
+  for (const { port, open } of changes) {
+    if (open) closedPorts.delete(port);
+    else closedPorts.add(port);
+  }
+  return judge({ ...state, closedPorts }, { sign: 'link' }, nowMs);
+}
+
+/** What health checks found; of services and profiles that there no longer are, nothing is kept. */
+export function healthChanged(state: NodeState, changes: readonly HealthChange[], nowMs: number): Stepped {
+  const services = new Map(state.services);
+  const signs = new Map<string, string>();
+  for (const { service: key, profile, up, message } of changes) {
+    const service = services.get(key);
+    if (service === undefined || state.entries.get(key)?.profiles.includes(profile) !== true) continue;
+    services.set(key, { ...service, checks: new Map(service.checks).set(profile, up) });
+    // of several profiles that changed, one that is down says more
+    if (!up || !signs.has(key)) signs.set(key, message === '' ? profile : `${profile}: ${message}`);
+  }
+  const sign = (key: string) => signs.get(key) ?? 'health check';
+  return judge({ ...state, services }, { sign, only: new Set(signs.keys()) }, nowMs);
 }
 
 /** A gateway's control session is there: the real services at its addresses live by it from now on. */
@@ -118,14 +162,14 @@ export function exporterOpened(
 ): Stepped {
   const own = new Set(addresses.map(String));
   const services = new Map(state.services);
-  for (const { instance, name, address } of realServicesOf(state)) {
-    const key = realServiceKey(instance, name);
+  for (const [key, { kind, address }] of state.entries) {
+    if (kind !== 'real-service') continue;
     const service = services.get(key)!;
     if (own.has(String(address))) services.set(key, { ...service, session: 'up', exporter });
     else if (service.exporter === exporter)
       services.set(key, { ...service, session: 'none', exporter: null });
   }
-  return judge({ ...state, services }, new Set(), nowMs, 'control session');
+  return judge({ ...state, services }, { sign: 'control session' }, nowMs);
 }
 
 export function exporterClosed(state: NodeState, exporter: string, nowMs: number): Stepped {
@@ -133,162 +177,112 @@ export function exporterClosed(state: NodeState, exporter: string, nowMs: number
   for (const [key, service] of services) {
     if (service.exporter === exporter) services.set(key, { ...service, session: 'lost', exporter: null });
   }
-  return judge({ ...state, services }, new Set(), nowMs, 'control session');
+  return judge({ ...state, services }, { sign: 'control session' }, nowMs);
 }
 
-/** Every real service with where it is reached, each once. */
-export function realServicesOf(
-  state: NodeState,
-): { instance: string; name: string; address: Address; routingInstance: string }[] {
-  const found = new Map<
-    string,
-    { instance: string; name: string; address: Address; routingInstance: string }
-  >();
-  for (const { name: instance, groups } of state.config?.trafficLoadBalance ?? []) {
-    for (const { routingInstance, realServices } of groups) {
-      for (const { name, address } of realServices) {
-        const key = realServiceKey(instance, name);
-        if (!found.has(key)) found.set(key, { instance, name, address, routingInstance });
-      }
-    }
+/** As it is when every sign of every member says that it is up: for what a configuration would do. */
+export function withAllUp(state: NodeState, nowMs: number): NodeState {
+  const resolve = adjacencies(state.routes);
+  const reachable = new Set(state.reachable);
+  const services = new Map(state.services);
+  for (const [key, { routingInstance, address, profiles }] of state.entries) {
+    const adjacency = resolve(routingInstance, address);
+    if (adjacency !== null)
+      reachable.add(neighbourKey(state.numberings.interfaces.of(adjacency.interface), adjacency.address));
+    const checks = new Map(profiles.map((profile) => [profile, true]));
+    services.set(key, { ...services.get(key)!, checks });
   }
-  return [...found.values()];
+  return judge({ ...state, reachable, services }, { sign: 'assumed' }, nowMs).state;
 }
 
-/**
- * Judges every real service by its signs and asks for the tables of groups with a change, and of those in `rebuild`.
- * failed: neighbours that were just seen to fail.
- */
+export interface Judgement {
+  /** for people: what changed; by service, where it differs */
+  readonly sign: string | ((key: string) => string);
+  /** services that are looked at; left out: all */
+  readonly only?: ReadonlySet<string>;
+  /** groups whose table is built anew whatever became of their members */
+  readonly rebuild?: ReadonlySet<string>;
+  /** neighbours that were just seen to fail */
+  readonly failed?: ReadonlySet<string>;
+}
+
+const noKeys: ReadonlySet<string> = new Set();
+
+/** Judges services by their signs, asks for the tables of groups with a change, and sees to the groups' routes. */
 export function judge(
   state: NodeState,
-  rebuild: ReadonlySet<string>,
+  { sign, only, rebuild = noKeys, failed = noKeys }: Judgement,
   nowMs: number,
-  sign: string,
-  failed: ReadonlySet<string> = new Set(),
 ): Stepped {
   const resolve = adjacencies(state.routes);
+  const ports = new Map((state.config?.interfaces ?? []).map(({ name, port }) => [name, port]));
   const services = new Map(state.services);
   const actions: NodeAction[] = [];
-  const changed = new Set<string>();
-  for (const { instance, name, address, routingInstance } of realServicesOf(state)) {
-    const key = realServiceKey(instance, name);
+  const touched = new Set(rebuild);
+  for (const key of only ?? state.entries.keys()) {
+    const entry = state.entries.get(key);
+    if (entry === undefined) continue;
     const before = services.get(key) ?? unseen;
-    const adjacency = resolve(routingInstance, address);
-    const neighbour =
-      adjacency === null
-        ? null
-        : neighbourKey(state.numberings.interfaces.of(adjacency.interface), adjacency.address);
-    const answers = neighbour !== null && state.reachable.has(neighbour);
-    // what the lost session announced, the neighbour confirms; from then on it alone says when it is back
-    const confirmed = before.session === 'lost' && neighbour !== null && failed.has(neighbour);
-    const session = confirmed ? 'none' : before.session;
-    const up = answers && session !== 'lost';
-    services.set(key, {
-      neighbour: answers
-        ? 'up'
-        : before.neighbour === 'unknown' && !failed.has(neighbour ?? '')
-          ? 'unknown'
-          : 'down',
-      session,
-      exporter: before.exporter,
-      up,
-      sinceMs: up === before.up ? before.sinceMs : nowMs,
+    const after = judged(state, entry, before, resolve, ports, failed, nowMs);
+    services.set(key, after);
+    if (after.up === before.up) continue;
+    for (const group of entry.groups) touched.add(group);
+    const { instance, name } = entry;
+    const report = { name, up: after.up, sign: typeof sign === 'string' ? sign : sign(key) };
+    actions.push({
+      kind: 'report',
+      report:
+        entry.kind === 'real-service'
+          ? { kind: 'real-service', instance, ...report }
+          : { kind: 'next-hop', group: entry.groups[0]!, ...report },
     });
-    if (up === before.up) continue;
-    changed.add(key);
-    actions.push({ kind: 'report', report: { kind: 'real-service', instance, name, up, sign } });
   }
   let next: NodeState = { ...state, services };
-  for (const [key, { instance, wanted }] of next.groups) {
-    const touched = wanted.group.realServices.some(({ name }) => changed.has(realServiceKey(instance, name)));
-    if (!touched && !rebuild.has(key)) continue;
+  for (const key of state.groups.keys()) {
+    if (!touched.has(key)) continue;
     const asked = askForTable(next, key);
     next = asked.state;
     actions.push(...asked.actions);
   }
-  return { state: next, actions };
-}
-
-function askForTable(state: NodeState, key: string): Stepped {
-  const group = state.groups.get(key)!;
-  const { wanted } = group;
-  const { realServices } = wanted.group;
-  const dead = realServices
-    .filter(({ name }) => !isEligible(state, realServiceKey(group.instance, name)))
-    .map(({ name }) => name);
-  const { ticket } = state;
-  const groups = new Map(state.groups).set(key, { ...group, asked: { ticket, dead: new Set(dead) } });
-  const options = {
-    members: realServices.map(({ name, weight }) => ({ name, weight })),
-    dead,
-    seed: BigInt(wanted.service.hashSeed),
-    size: wanted.size,
-    slack: 0,
-  };
-  return {
-    state: { ...state, groups, ticket: ticket + 1 },
-    actions: [{ kind: 'build-group', group: key, ticket, options }],
-  };
-}
-
-/** For new flows: up, and not drained. */
-export const isEligible = ({ services, drained: out }: NodeState, key: string): boolean =>
-  services.get(key)?.up === true && !out.has(key);
-
-/** A table that was asked for. One that is late is passed over: a newer one is on its way. */
-export function groupBuilt(
-  state: NodeState,
-  key: string,
-  ticket: number,
-  slots: Uint16Array,
-  nowMs: number,
-): Stepped {
-  const group = state.groups.get(key);
-  if (group === undefined || group.asked.ticket !== ticket) return { state, actions: [] };
-  const wasUp = group.slots.some((member) => member !== noMember);
-  const isUp = slots.some((member) => member !== noMember);
-  const sinceMs = wasUp === isUp ? group.sinceMs : nowMs;
-  const { service, group: dealtBy } = group.wanted;
-  const dealt: Group = { ...group, service, group: dealtBy, slots, dead: group.asked.dead, sinceMs };
-  const groups = new Map(state.groups).set(key, dealt);
-  const members = dealtBy.realServices;
-  const moved = movedSlots(group, dealt);
-  const up = members.filter(
-    ({ name }) => state.services.get(realServiceKey(group.instance, name))?.up === true,
+  // a prefix may have another route for when all next hops of the best are down
+  const isUp = (of: NodeState, key: string) =>
+    of.groups.get(key)?.wanted.members.some((member) => of.services.get(member.key)?.up === true) === true;
+  const turned = [...touched].some(
+    (key) => state.groups.get(key)?.kind === 'ecmp' && isUp(state, key) !== isUp(next, key),
   );
-  const report = {
-    kind: 'group',
-    group: key,
-    ...moved,
-    up: up.length,
-    members: members.length,
-  } as const;
-  return {
-    state: withDirty({ ...state, groups }, 'groups'),
-    actions: moved.rehomed + moved.others > 0 ? [{ kind: 'report', report }] : [],
-  };
+  const routed = installRoutes(turned ? withDirty(next, 'routes') : next, touched, nowMs);
+  return { state: routed.state, actions: [...actions, ...routed.actions] };
 }
 
-type Dealt = Pick<Group, 'group' | 'slots' | 'dead'>;
-
-/** What the tables of a group moved from one to the other: of necessity, and between members that were up all along. */
-export function movedSlots(before: Dealt, after: Dealt): { slots: number; rehomed: number; others: number } {
-  const table = ({ group, slots, dead }: Dealt) => ({ members: group.realServices, slots, dead });
-  const { total, moved, excess } = movement(table(before), table(after));
-  const slots = after.slots.length;
-  // tables of different sizes are compared hash by hash
-  const inSlots = (count: number) => Math.round((count * slots) / total);
-  return { slots, rehomed: inSlots(moved) - inSlots(excess), others: inSlots(excess) };
-}
-
-/** The real service that the table gives a source address, null: none is up, or there is no such virtual service. */
-export function realServiceOf(state: NodeState, virtualAddress: Address, source: Address): string | null {
-  for (const { service, group, slots } of state.groups.values()) {
-    if (!service.address.equals(virtualAddress)) continue;
-    const fields = { source: source.bytes, destination: virtualAddress.bytes, protocol: 50 };
-    const hash = new FlowHasher('xxh64', service.hashSeed).hash(flowKey(service.hashKey, fields));
-    const member = slots[slotOf(hash, slots.length)]!;
-    return group.realServices[member]?.name ?? null;
-  }
-  return null;
+function judged(
+  state: NodeState,
+  { address, routingInstance, byNeighbour, byLink, profiles }: ServiceEntry,
+  before: RealService,
+  resolve: Resolver,
+  ports: ReadonlyMap<string, string | null>,
+  failed: ReadonlySet<string>,
+  nowMs: number,
+): RealService {
+  const adjacency = resolve(routingInstance, address);
+  const neighbour =
+    adjacency === null
+      ? null
+      : neighbourKey(state.numberings.interfaces.of(adjacency.interface), adjacency.address);
+  const answers = neighbour !== null && state.reachable.has(neighbour);
+  // what the lost session announced, the neighbour confirms; from then on it alone says when it is back
+  const confirmed = before.session === 'lost' && neighbour !== null && failed.has(neighbour);
+  const session = confirmed ? 'none' : before.session;
+  const port = adjacency === null ? null : (ports.get(adjacency.interface) ?? null);
+  const up =
+    adjacency !== null &&
+    session !== 'lost' &&
+    (answers || !byNeighbour) &&
+    !(byLink && port !== null && state.closedPorts.has(port)) &&
+    profiles.every((profile) => before.checks.get(profile) === true);
+  const seen = answers
+    ? 'up'
+    : before.neighbour === 'unknown' && !failed.has(neighbour ?? '')
+      ? 'unknown'
+      : 'down';
+  return { ...before, neighbour: seen, session, up, sinceMs: up === before.up ? before.sinceMs : nowMs };
 }

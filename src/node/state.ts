@@ -1,5 +1,13 @@
 /** All that a node knows. Immutable: a step makes a new one that shares what did not change. */
-import type { Config, TlbGroupConfig, VirtualServiceConfig } from '../config/config.js';
+import type {
+  Config,
+  EcmpConfig,
+  HashConfig,
+  TlbGroupConfig,
+  VirtualServiceConfig,
+} from '../config/config.js';
+import type { Address } from '../model/address.js';
+import type { Prefix } from '../model/prefix.js';
 import { emptyTable, type RouteTable } from '../routing/table.js';
 import type { AddedSa, NodeAction, Setup } from './event.js';
 import { Numbering } from './numbering.js';
@@ -18,37 +26,90 @@ export interface Numberings {
   readonly statistics: Numbering;
 }
 
-/** A real service is up while every sign that there is of it says so. */
+/** What judges a member of a group, by the configuration. */
+export interface ServiceEntry {
+  readonly kind: 'real-service' | 'next-hop';
+  /** TLB instance, or routing instance of the route */
+  readonly instance: string;
+  readonly name: string;
+  readonly address: Address;
+  /** where it is reached */
+  readonly routingInstance: string;
+  /** its next hop must answer ARP or neighbour discovery */
+  readonly byNeighbour: boolean;
+  /** the port that leads to it must be open */
+  readonly byLink: boolean;
+  /** active profiles: all must say that it is up */
+  readonly profiles: readonly string[];
+  /** groups that it is a member of, by groupKey() */
+  readonly groups: readonly string[];
+}
+
+/** A member is up while every sign that there is of it says so. */
 export interface RealService {
   /** its next hop answers ARP or neighbour discovery */
   readonly neighbour: 'unknown' | 'up' | 'down';
   /** its gateway's control session; lost: until it is back, or the neighbour itself has been seen to fail */
   readonly session: 'none' | 'up' | 'lost';
   readonly exporter: string | null;
+  /** by profile: what its health check says; missing: it has not made up its mind yet */
+  readonly checks: ReadonlyMap<string, boolean>;
   readonly up: boolean;
   readonly sinceMs: number;
 }
 
-/** A virtual service with its group. */
-export interface Group {
+export interface GroupMember {
+  readonly name: string;
+  readonly address: Address;
+  readonly weight: number;
+  /** in NodeState.services */
+  readonly key: string;
+}
+
+/** What sticky mode starts from: the home tier of a table, whose numbers mean these names. */
+export interface StickyTable {
+  readonly members: readonly string[];
+  readonly home: Uint16Array;
+}
+
+/** What a configuration says of members behind one consistent-hash table: of a virtual service, or of a route. */
+export interface GroupPlan {
+  readonly kind: 'virtual-service' | 'ecmp';
+  /** TLB instance, or routing instance of the route */
   readonly instance: string;
-  /** what the slots were dealt by: its members are what they number */
-  readonly service: VirtualServiceConfig;
-  readonly group: TlbGroupConfig;
+  /** of a virtual service; null: an ECMP group */
+  readonly service: { readonly config: VirtualServiceConfig; readonly group: TlbGroupConfig } | null;
+  /** of an ECMP group; null: a virtual service */
+  readonly route: { readonly prefix: Prefix; readonly preference: number; readonly ecmp: EcmpConfig } | null;
+  /** in the order of their names' bytes, which the slots count by */
+  readonly members: readonly GroupMember[];
+  /** where the members are reached */
+  readonly routingInstance: string;
+  readonly hash: HashConfig;
+  /** slots */
+  readonly size: number;
+  /** null: the table is a function of the members alone */
+  readonly sticky: { readonly previous: StickyTable | null } | null;
+}
+
+/** A group with its table. What it has of GroupPlan is what the slots were dealt by. */
+export interface Group extends GroupPlan {
   /** what the next table is dealt by */
-  readonly wanted: {
-    readonly service: VirtualServiceConfig;
-    readonly group: TlbGroupConfig;
-    readonly size: number;
-  };
+  readonly wanted: GroupPlan;
   /** the last build that was asked for; an answer to an older one is late */
   readonly asked: { readonly ticket: number; readonly dead: ReadonlySet<string> };
   /** names of members that were down or drained when the slots were dealt */
   readonly dead: ReadonlySet<string>;
   /** member index per slot, 0xffff: none */
   readonly slots: Uint16Array;
-  /** when a first real service came up, or the last one went */
+  /** of all that decides where a flow goes but the hash key; 0: not built yet */
+  readonly digest: bigint;
+  /** when a first member came up, or the last one went */
   readonly sinceMs: number;
+  /**
+   * Of a virtual service: whether its route is there. Once no member is up it is held until untilMs. Infinity: it stays.
+   */
+  readonly installed: { readonly sinceMs: number; readonly untilMs: number } | null;
 }
 
 export interface TunnelState {
@@ -68,12 +129,17 @@ export interface NodeState {
   readonly setup: Setup;
   readonly numberings: Numberings;
   readonly routes: RouteTable;
-  /** by realServiceKey() */
+  /** by realServiceKey(), or nextHopKey(); what judges each, and how each is */
+  readonly entries: ReadonlyMap<string, ServiceEntry>;
   readonly services: ReadonlyMap<string, RealService>;
   /** keys of real services that get no new flows */
   readonly drained: ReadonlySet<string>;
-  /** by groupKey() */
+  /** by groupKey(), or ecmpGroupKey() */
   readonly groups: ReadonlyMap<string, Group>;
+  /** tables of sticky groups that were kept, by key: for groups that are configured */
+  readonly kept: ReadonlyMap<string, StickyTable>;
+  /** ports that are not open, by name */
+  readonly closedPorts: ReadonlySet<string>;
   readonly tunnels: ReadonlyMap<string, TunnelState>;
   /** keys that were handed to the native core, by ticket */
   readonly adding: ReadonlyMap<number, readonly TunnelKeys[]>;
@@ -103,9 +169,12 @@ export const emptyNode: NodeState = {
     statistics: new Numbering(),
   },
   routes: emptyTable,
+  entries: new Map(),
   services: new Map(),
   drained: new Set(),
   groups: new Map(),
+  kept: new Map(),
+  closedPorts: new Set(),
   tunnels: new Map(),
   adding: new Map(),
   reachable: new Set(),
@@ -116,11 +185,13 @@ export const emptyNode: NodeState = {
   retiring: nothingRetiring,
 };
 
-export const realServiceKey = (instance: string, name: string) => `${instance}/${name}`;
+export const realServiceKey = (instance: string, group: string, name: string) =>
+  `${instance}/${group}/${name}`;
+export const nextHopKey = (group: string, name: string) => `${group} via ${name}`;
 export const groupKey = (instance: string, virtualService: string) => `${instance}/${virtualService}`;
 export const neighbourKey = (interfaceNumber: number, address: { toString(): string }) =>
   `${interfaceNumber} ${address}`;
-export const memberStatistic = (group: string, realService: string) => `${group} ${realService}`;
+export const memberStatistic = (group: string, member: string) => `${group} ${member}`;
 export const termStatistic = (filter: { family: string; name: string }, counter: string) =>
   `${filter.family} ${filter.name} ${counter}`;
 

@@ -3,21 +3,22 @@
  * gathered and comes out of flush(), once the queue of events is empty.
  */
 import type { Config } from '../config/config.js';
-import { Prefix } from '../model/prefix.js';
 import { announce, withdraw, withdrawAll } from '../routing/ari.js';
 import type { Route } from '../routing/route.js';
-import { interfaceRoutes, staticRoutes } from '../routing/sources.js';
+import { ecmpGroupKey, interfaceRoutes, staticRoutes } from '../routing/sources.js';
 import { changeRoutes, type RouteTable } from '../routing/table.js';
 import type { NodeAction, NodeEvent, Setup } from './event.js';
 import { groupBy } from './group-by.js';
+import { groupBuilt, timePassed } from './groups.js';
 import {
   configureServices,
   drained,
   exporterClosed,
   exporterOpened,
-  groupBuilt,
+  healthChanged,
   judge,
   neighboursChanged,
+  portsChanged,
   type Stepped,
 } from './services.js';
 import {
@@ -48,6 +49,14 @@ export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped
       return configured(state, event.config, event.setup, nowMs);
     case 'neighbours-changed':
       return neighboursChanged(state, event.changes, nowMs);
+    case 'ports-changed':
+      return portsChanged(state, event.changes, nowMs);
+    case 'health-changed':
+      return healthChanged(state, event.changes, nowMs);
+    case 'tables-kept':
+      return { state: { ...state, kept: event.tables }, actions: [] };
+    case 'time-passed':
+      return timePassed(state, nowMs);
     case 'tunnels-keyed':
       return tunnelsKeyed(state, event.tunnels);
     case 'tunnels-removed':
@@ -59,7 +68,7 @@ export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped
     case 'drained':
       return drained(state, event.realServices, event.drained, nowMs);
     case 'group-built':
-      return groupBuilt(state, event.group, event.ticket, event.slots, nowMs);
+      return groupBuilt(state, event.group, event.ticket, event, nowMs);
     case 'exporter-opened':
       return exporterOpened(state, event.exporter, event.addresses, nowMs);
     case 'exporter-closed':
@@ -100,7 +109,7 @@ export function flush(state: NodeState): Stepped {
 /** Announced routes change which neighbour is meant, not which real services there are: groups are judged again. */
 function rerouted({ state, actions }: Stepped, routes: RouteTable, nowMs: number): Stepped {
   if (routes === state.routes) return { state, actions };
-  const judged = judge(withDirty({ ...state, routes }, 'routes'), new Set(), nowMs, 'route');
+  const judged = judge(withDirty({ ...state, routes }, 'routes'), { sign: 'route' }, nowMs);
   return { state: judged.state, actions: [...actions, ...judged.actions] };
 }
 
@@ -110,7 +119,6 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
   const own: Route[] = [
     ...interfaceRoutes(present, nowMs),
     ...staticRoutes(config.routingInstances, tunnelBoundTo(config), nowMs),
-    ...virtualServiceRoutes(config, nowMs),
   ];
   const routes = changeRoutes(state.routes, { removeIf: ({ protocol }) => protocol !== 'ari-ts', add: own });
   const { numberings } = state;
@@ -144,22 +152,6 @@ function tunnelBoundTo(config: Config): (interfaceName: string) => string | unde
   };
 }
 
-function virtualServiceRoutes(config: Config, nowMs: number): Route[] {
-  return config.trafficLoadBalance.flatMap((instance) =>
-    instance.virtualServices.map((service): Route => {
-      const group = groupKey(instance.name, service.name);
-      return {
-        routingInstance: service.routingInstance,
-        prefix: Prefix.host(service.address),
-        protocol: 'tlb',
-        origin: group,
-        nextHop: { kind: 'group', group },
-        sinceMs: nowMs,
-      };
-    }),
-  );
-}
-
 function statisticNames(config: Config): string[] {
   const terms = config.filters.flatMap((filter) =>
     filter.terms.flatMap(({ count }) => (count === null ? [] : [termStatistic(filter, count)])),
@@ -170,5 +162,12 @@ function statisticNames(config: Config): string[] {
       return realServices.map((service) => memberStatistic(groupKey(instance, name), service.name));
     }),
   );
-  return [...terms, ...members];
+  const nextHops = config.routingInstances.flatMap(({ name: instance, staticRoutes: routes }) =>
+    routes.flatMap(({ prefix, preference, nextHop }) => {
+      if (nextHop.kind !== 'ecmp') return [];
+      const group = ecmpGroupKey(instance, prefix, preference);
+      return nextHop.members.map(({ name }) => memberStatistic(group, name));
+    }),
+  );
+  return [...terms, ...members, ...nextHops];
 }

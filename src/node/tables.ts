@@ -13,7 +13,9 @@ import type {
   SpiEntry,
   TableParts,
 } from '../pipeline/native.js';
+import type { Route } from '../routing/route.js';
 import { type ActiveRoute, activeRoutes, adjacencies } from '../routing/table.js';
+import { isActive, probePorts } from './health.js';
 import { memberStatistic, type NodeState, type Part, termStatistic } from './state.js';
 
 /** an interface that is gone keeps its place with a tag that none has (IEEE 802.1Q reserves it) */
@@ -34,7 +36,9 @@ export function dirtyParts(state: NodeState): TableParts {
     policies: () => ({ policies: policyEntries(state, config) }),
     flow: () => {
       const { sessions, synCheck, synCheckInTunnel } = config.flow;
-      return { flow: { sessions, synCheck, synCheckInTunnel } };
+      const probes = config.networkMonitoring.some(({ probe }) => isActive(probe));
+      const punts: { puntPorts?: [number, number] } = probes ? { puntPorts: [...probePorts] } : {};
+      return { flow: { sessions, synCheck, synCheckInTunnel, ...punts } };
     },
   };
   let parts: TableParts = {};
@@ -108,11 +112,11 @@ function filterEntries(state: NodeState, config: Config): FilterTerm[][] {
 function groupEntries(state: NodeState): GroupEntry[] {
   const resolve = adjacencies(state.routes);
   const { interfaces, statistics } = state.numberings;
-  return [...state.groups].map(([key, { service, group, slots }]) => {
+  return [...state.groups].map(([key, { hash, members: all, routingInstance, slots }]) => {
     const members: GroupEntry['members'] = [];
-    // a real service without a route to it is down, so no slot names it
-    const places = group.realServices.map(({ name, address }) => {
-      const adjacency = resolve(group.routingInstance, address);
+    // a member without a route to it is down, so no slot names it
+    const places = all.map(({ name, address }) => {
+      const adjacency = resolve(routingInstance, address);
       if (adjacency === null) return noMember;
       members.push({
         interface: interfaces.of(adjacency.interface),
@@ -123,8 +127,9 @@ function groupEntries(state: NodeState): GroupEntry[] {
     });
     const dense = members.length === places.length;
     return {
-      key: service.hashKey,
-      seed: BigInt(service.hashSeed),
+      key: hash.key,
+      hash: hash.function,
+      seed: BigInt(hash.seed),
       slots: dense ? slots : slots.map((member) => (member === noMember ? noMember : places[member]!)),
       members,
     };
@@ -137,7 +142,7 @@ function routeEntries(state: NodeState): RouteEntry[] {
   // looked up once, not once a route: there may be as many as tunnels
   const tunnelEnds = new Map<string, { zone: number; routingInstance: number }>();
   const entries: RouteEntry[] = [];
-  for (const active of activeRoutes(state.routes)) {
+  for (const active of activeRoutes(state.routes, (route) => isUsable(state, route))) {
     const nextHop = nextHopOf(state, active, numberOfGroup, tunnelEnds);
     if (nextHop === null) continue;
     const { routingInstance, prefix } = active.route;
@@ -149,6 +154,13 @@ function routeEntries(state: NodeState): RouteEntry[] {
     });
   }
   return entries;
+}
+
+/** Next hops that share the traffic are of use while one of them is up. */
+export function isUsable(state: NodeState, { nextHop }: Route): boolean {
+  if (nextHop.kind !== 'ecmp') return true;
+  const members = state.groups.get(nextHop.group)?.members ?? [];
+  return members.some(({ key }) => state.services.get(key)?.up === true);
 }
 
 function nextHopOf(
@@ -173,7 +185,8 @@ function nextHopOf(
         kind: 'by-source',
         routingInstance: state.numberings.routingInstances.of(nextHop.routingInstance),
       };
-    case 'group': {
+    case 'group':
+    case 'ecmp': {
       const group = numberOfGroup.get(nextHop.group);
       return group === undefined ? null : { kind: 'group', group };
     }

@@ -22,6 +22,8 @@ export type RouteNextHop =
   | { readonly kind: 'tunnel'; readonly tunnel: string; readonly interface: string }
   /** a virtual service: its group's members share what comes */
   | { readonly kind: 'group'; readonly group: string }
+  /** neighbours, or addresses that lead to some, which share what comes: a group whose members they are */
+  | { readonly kind: 'ecmp'; readonly group: string; readonly addresses: readonly Address[] }
   /** what the source address leads to in that routing instance */
   | { readonly kind: 'by-source'; readonly routingInstance: string }
   | { readonly kind: 'discard' };
@@ -33,6 +35,8 @@ export interface Route {
   /** who says so: an interface, a VPN, a virtual service, an exporter's name, or 'configuration' */
   readonly origin: string;
   readonly nextHop: RouteNextHop;
+  /** its own; otherwise the protocol's */
+  readonly preference?: number;
   /** of the clock that was handed in, when it came */
   readonly sinceMs: number;
 }
@@ -42,3 +46,7 @@ export interface Adjacency {
   readonly interface: string;
   readonly address: Address;
 }
+
+/** Lower wins. */
+export const preferenceOfRoute = ({ preference, protocol }: Route): number =>
+  preference ?? preferenceOf[protocol];

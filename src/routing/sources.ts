@@ -1,7 +1,7 @@
 /** The routes that a configuration brings by itself: of interfaces, and static ones. */
 import type { InterfaceConfig, RoutingInstanceConfig } from '../config/config.js';
 import { Prefix } from '../model/prefix.js';
-import type { Route, RouteNextHop } from './route.js';
+import { preferenceOf, type Route, type RouteNextHop } from './route.js';
 
 /** Own addresses are local; networks of links are direct. */
 export function interfaceRoutes(interfaces: readonly InterfaceConfig[], nowMs: number): Route[] {
@@ -19,6 +19,12 @@ export function interfaceRoutes(interfaces: readonly InterfaceConfig[], nowMs: n
   return routes;
 }
 
+/** Names the group of a static route's next hops. */
+export function ecmpGroupKey(routingInstance: string, prefix: Prefix, preference: number): string {
+  const backup = preference === preferenceOf.static ? '' : ` preference ${preference}`;
+  return `${routingInstance} ${prefix}${backup}`;
+}
+
 /** tunnelOf: the tunnel that is bound to an st0 unit, undefined when none is. */
 export function staticRoutes(
   instances: readonly RoutingInstanceConfig[],
@@ -26,14 +32,22 @@ export function staticRoutes(
   nowMs: number,
 ): Route[] {
   return instances.flatMap(({ name, staticRoutes }) =>
-    staticRoutes.flatMap(({ prefix, nextHop }): Route[] => {
+    staticRoutes.flatMap(({ prefix, preference, nextHop }): Route[] => {
+      const isUsual = preference === preferenceOf.static;
       const route = {
         routingInstance: name,
         prefix,
         protocol: 'static',
-        origin: 'configuration',
+        // one for each preference that the prefix has
+        origin: isUsual ? 'configuration' : `configuration preference ${preference}`,
         sinceMs: nowMs,
+        ...(isUsual ? {} : { preference }),
       } as const;
+      if (nextHop.kind === 'ecmp') {
+        const group = ecmpGroupKey(name, prefix, preference);
+        const addresses = nextHop.members.map(({ address }) => address);
+        return [{ ...route, nextHop: { kind: 'ecmp', group, addresses } }];
+      }
       if (nextHop.kind !== 'interface') return [{ ...route, nextHop }];
       const tunnel = tunnelOf(nextHop.interface);
       if (tunnel === undefined) return [];

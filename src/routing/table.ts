@@ -5,7 +5,7 @@
  */
 import type { Address } from '../model/address.js';
 import { Prefix } from '../model/prefix.js';
-import { type Adjacency, preferenceOf, type Route } from './route.js';
+import { type Adjacency, preferenceOfRoute, type Route } from './route.js';
 
 /** By prefix text; never an empty list. */
 export type RoutesOfInstance = ReadonlyMap<string, readonly Route[]>;
@@ -62,8 +62,8 @@ export function changeRoutes(table: RouteTable, { add = [], removeIf }: RouteCha
 
 function insert(list: readonly Route[], route: Route): Route[] {
   const others = list.filter((other) => other.protocol !== route.protocol || other.origin !== route.origin);
-  const preference = preferenceOf[route.protocol];
-  const at = others.findIndex((other) => preferenceOf[other.protocol] >= preference);
+  const preference = preferenceOfRoute(route);
+  const at = others.findIndex((other) => preferenceOfRoute(other) >= preference);
   return at < 0 ? [...others, route] : others.toSpliced(at, 0, route);
 }
 
@@ -72,13 +72,25 @@ export function routesFor(table: RouteTable, routingInstance: string, prefix: Pr
   return table.get(routingInstance)?.get(String(prefix.network())) ?? [];
 }
 
+export type Resolver = (routingInstance: string, address: Address) => Adjacency | null;
+
+/** Tables are immutable, so what one resolver found holds for all of a table. */
+const resolvers = new WeakMap<RouteTable, Resolver>();
+
 /**
  * The neighbour to which packets for the address go, or null: there is no route, or it does not end at a
- * neighbour. Ask one resolver many times: it remembers.
+ * neighbour. Of next hops that share the traffic the first that leads somewhere stands for all. It remembers.
  */
-export function adjacencies(
-  table: RouteTable,
-): (routingInstance: string, address: Address) => Adjacency | null {
+export function adjacencies(table: RouteTable): Resolver {
+  let resolver = resolvers.get(table);
+  if (resolver === undefined) {
+    resolver = makeResolver(table);
+    resolvers.set(table, resolver);
+  }
+  return resolver;
+}
+
+function makeResolver(table: RouteTable): Resolver {
   const known = new Map<string, Adjacency | null>();
   const resolve = (routingInstance: string, address: Address, depth: number): Adjacency | null => {
     const key = `${routingInstance} ${address}`;
@@ -96,11 +108,11 @@ export function adjacencies(
       // a route whose own next hop cannot be resolved is no route: the next best, or a shorter one, counts
       for (const { nextHop } of list) {
         if (nextHop.kind === 'direct') return { interface: nextHop.interface, address };
-        if (nextHop.kind !== 'address') return null;
-        const through = nextHop.address.equals(address)
-          ? null
-          : resolve(routingInstance, nextHop.address, depth + 1);
-        if (through !== null) return through;
+        if (nextHop.kind !== 'address' && nextHop.kind !== 'ecmp') return null;
+        for (const next of nextHop.kind === 'address' ? [nextHop.address] : nextHop.addresses) {
+          const through = next.equals(address) ? null : resolve(routingInstance, next, depth + 1);
+          if (through !== null) return through;
+        }
       }
     }
     return null;
@@ -110,24 +122,46 @@ export function adjacencies(
 
 export interface ActiveRoute {
   readonly route: Route;
-  /** of an address next hop */
+  /** of an address next hop, and the first of several */
   readonly adjacency: Adjacency | null;
 }
 
-/** For each prefix the best route that leads somewhere: what is forwarded by. */
-export function activeRoutes(table: RouteTable): ActiveRoute[] {
+/**
+ * For each prefix the best route that leads somewhere: what is forwarded by. isUsable: whether a group of next hops
+ * has one that is up; where no route of the prefix has, the best counts nevertheless, and what comes is dropped there
+ * instead of leaving by a route that was not meant for it.
+ */
+export function activeRoutes(
+  table: RouteTable,
+  isUsable: (route: Route) => boolean = () => true,
+): ActiveRoute[] {
   const resolve = adjacencies(table);
   const active: ActiveRoute[] = [];
   for (const routes of table.values()) {
     for (const list of routes.values()) {
+      let fallback: ActiveRoute | null = null;
       for (const route of list) {
-        const { nextHop, routingInstance } = route;
-        const adjacency = nextHop.kind === 'address' ? resolve(routingInstance, nextHop.address) : null;
-        if (nextHop.kind === 'address' && adjacency === null) continue;
-        active.push({ route, adjacency });
+        const adjacency = adjacencyOf(route, resolve);
+        if (needsAdjacency(route) && adjacency === null) continue;
+        fallback ??= { route, adjacency };
+        if (!isUsable(route)) continue;
+        fallback = { route, adjacency };
         break;
       }
+      if (fallback !== null) active.push(fallback);
     }
   }
   return active;
+}
+
+const needsAdjacency = ({ nextHop }: Route) => nextHop.kind === 'address' || nextHop.kind === 'ecmp';
+
+function adjacencyOf({ nextHop, routingInstance }: Route, resolve: Resolver): Adjacency | null {
+  if (nextHop.kind === 'address') return resolve(routingInstance, nextHop.address);
+  if (nextHop.kind !== 'ecmp') return null;
+  for (const address of nextHop.addresses) {
+    const found = resolve(routingInstance, address);
+    if (found !== null) return found;
+  }
+  return null;
 }

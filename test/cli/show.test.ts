@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { comparedText, compareGroups } from '../../dist/cli/compare-groups.js';
 import { understand } from '../../dist/cli/show.js';
 import { age, showText } from '../../dist/cli/show-text.js';
 
@@ -32,6 +33,9 @@ describe('what show understands', () => {
       { instance: 'ipsec_lb' },
     ],
     ['tlb instance ipsec_lb', 'traffic-load-balance', { instance: 'ipsec_lb' }],
+    ['tlb group g real-service r', 'traffic-load-balance', { group: 'g', realService: 'r' }],
+    ['load-balance groups', 'load-balance-groups', {}],
+    ['route forwarding-table destination 10.0.0.1/32', 'forwarding-table', { destination: '10.0.0.1/32' }],
     ['route', 'route', {}],
     ['rou table TRUST_VR', 'route', { table: 'TRUST_VR' }],
     ['counters', 'counters', {}],
@@ -69,6 +73,7 @@ describe('tables in the reference’s words', () => {
       active: true,
       hidden: false,
       ageSeconds: 12_810,
+      nextHops: [],
     } as const;
     const lines = showText('route', {
       routes: [
@@ -112,6 +117,21 @@ describe('tables in the reference’s words', () => {
           via: 'ge-0/0/0.0',
           origin: 'ge-0/0/0.0',
         },
+        {
+          ...base,
+          routingInstance: 'default',
+          prefix: '10.10.0.0/24',
+          protocol: 'static',
+          preference: 5,
+          nextHop: '10.1.1.0 10.1.1.8 10.1.1.16',
+          nextHops: [
+            { name: '10.1.1.0', address: '10.1.1.0', via: 'ae1.0', status: 'UP' },
+            { name: '10.1.1.8', address: '10.1.1.8', via: 'ae2.0', status: 'DOWN' },
+            { name: '10.1.1.16', address: '10.1.1.16', via: null, status: 'DOWN' },
+          ],
+          via: null,
+          origin: 'configuration',
+        },
       ],
     });
     expect(lines.join('\n')).toBe(
@@ -124,10 +144,14 @@ describe('tables in the reference’s words', () => {
 198.51.100.0/24     [Static/5] 03:33:30
                       to 172.16.0.1, not reachable
 
-inet.0: 1 destinations, 1 routes (1 active, 0 holddown, 0 hidden)
+inet.0: 2 destinations, 2 routes (2 active, 0 holddown, 0 hidden)
 + = Active Route, - = Last Active, * = Both
 10.9.0.0/24        *[Direct/0] 03:33:30
                     > via ge-0/0/0.0
+10.10.0.0/24       *[Static/5] 03:33:30
+                    > to 10.1.1.0 via ae1.0
+                      to 10.1.1.8 via ae2.0, down
+                      to 10.1.1.16, not reachable
 `,
     );
   });
@@ -177,51 +201,194 @@ inet.0: 1 destinations, 1 routes (1 active, 0 holddown, 0 hidden)
     ]);
   });
 
-  it('of load balancing', () => {
-    const real = { drained: false, sinceSeconds: 1, neighbour: 'up', session: 'none', slots: 256 };
-    const text = showText('traffic-load-balance', {
-      virtualServices: [
-        {
-          instance: 'ipsec_lb',
-          interface: 'lo0.0',
-          interfaceState: 'UP',
-          activeRealServices: 1,
-          totalRealServices: 2,
-          virtualService: 'srx_trust_vs',
-          address: '10.0.0.1',
-          mode: 'Direct Server Return mode',
-          routingInstance: 'srx-tproxy-fi',
-          group: 'mnha_srx_group',
-          slots: 512,
-          upSeconds: 21_481,
-          packetsSent: 1669n,
-          bytesSent: 10_615n,
-          realServices: [
-            {
-              ...real,
-              name: 'MNHA_SRX1',
-              address: '10.10.10.1',
-              status: 'UP',
-              packetsSent: 968n,
-              bytesSent: 6161n,
-            },
-            {
-              ...real,
-              name: 'MNHA_SRX2',
-              address: '10.10.10.2',
-              status: 'DOWN',
-              packetsSent: 701n,
-              bytesSent: 4454n,
-            },
-          ],
-        },
-      ],
-    }).join('\n');
-    expect(text).toContain('Traffic load balance instance name    : ipsec_lb\n');
-    expect(text).toContain('Virtual service mode                  : Direct Server Return mode\n');
-    expect(text).toContain('Up time                               : 05:58:01\n');
-    expect(text).toMatch(/^Real service +Address +Sts +Packet Sent +Byte Sent +Packet Recv +Byte Recv/m);
-    expect(text).toMatch(/^MNHA_SRX2 +10\.10\.10\.2 +DOWN +701 +4454/m);
+  const probe = {
+    profile: 'http-profile',
+    type: 'http',
+    port: 8080,
+    intervalSeconds: 0.5,
+    timeoutSeconds: 0.25,
+    failureRetries: 3,
+    recoveryRetries: 2,
+    state: 'DOWN',
+    sent: 100,
+    succeeded: 90,
+    failed: 10,
+    timedOut: 4,
+    consecutiveSuccesses: 0,
+    consecutiveFailures: 7,
+    wentUp: 1,
+    wentDown: 1,
+    roundTripMilliseconds: 1.25,
+    message: 'HTTP status 500',
+  } as const;
+  const real = {
+    drained: false,
+    sinceSeconds: 1,
+    neighbour: 'up',
+    session: 'none',
+    slots: 256,
+    weight: 1,
+    routingInstance: 'TRUST_VR',
+    packetsReceived: null,
+    bytesReceived: null,
+    probes: [],
+  };
+  const realServices = [
+    {
+      ...real,
+      name: 'MNHA_SRX1',
+      address: '10.10.10.1',
+      status: 'UP',
+      packetsSent: 968_865_783n,
+      bytesSent: 616_132_687_984n,
+    },
+    {
+      ...real,
+      name: 'MNHA_SRX2',
+      address: '10.10.10.2',
+      status: 'DOWN',
+      packetsSent: 700_415_829n,
+      bytesSent: 445_395_235_970n,
+      probes: [probe],
+    },
+  ] as const;
+  const service = {
+    instance: 'ipsec_lb',
+    interface: 'lo0.0',
+    interfaceState: 'UP',
+    interfaceType: 'Multi services',
+    routeHoldTimerSeconds: 180,
+    routeInstalled: true,
+    activeRealServices: 1,
+    totalRealServices: 2,
+    virtualService: 'mnha_srx_vip',
+    address: '10.0.0.1',
+    mode: 'Direct Server Return mode',
+    routingInstance: 'srx-tpoxy-fi',
+    group: 'mnha_srx_group',
+    healthCheckInterfaceSubunit: 0,
+    nextHopIndex: 613,
+    whenAllDown: 'fail-closed',
+    slots: 512,
+    digest: '0123456789abcdef',
+    upSeconds: 21_481,
+    packetsSent: 1_669_281_612n,
+    bytesSent: 1_061_527_923_954n,
+  } as const;
+
+  it('of load balancing, with the fields of the reference in its order', () => {
+    const virtualServices = [{ ...service, realServices }];
+    expect(showText('traffic-load-balance', { virtualServices }).join('\n')).toBe(
+      `Traffic load balance instance name      : ipsec_lb
+Multi services interface name           : lo0.0
+Interface state                         : UP
+Interface type                          : Multi services
+Route hold timer                        : 180
+Active real service count               : 1
+Total real service count                : 2
+Traffic load balance virtual svc name   : mnha_srx_vip
+IP address                              : 10.0.0.1
+Virtual service mode                    : Direct Server Return mode
+Routing instance name                   : srx-tpoxy-fi
+Traffic load balance group name         : mnha_srx_group
+Health check interface subunit          : 0
+Demux Nexthop index                     : N/A
+Nexthop index                           : 613
+Up time                                 : 05:58:01
+Total packet sent count                 : 1669281612
+Total byte sent count                   : 1061527923954
+
+Real service  Address     Sts   Packet Sent     Byte Sent  Packet Recv  Byte Recv
+MNHA_SRX1     10.10.10.1  UP      968865783  616132687984
+MNHA_SRX2     10.10.10.2  DOWN    700415829  445395235970
+MNHA_SRX2: http-profile HTTP status 500
+`,
+    );
+  });
+
+  it('of one real service, with its health checks', () => {
+    const virtualServices = [{ ...service, realServices: [realServices[1]] }];
+    const text = showText('traffic-load-balance', { virtualServices }).join('\n');
+    expect(text).toContain('Traffic load balance real service name  : MNHA_SRX2\n');
+    expect(text).toContain('Network monitoring probe down count     : 1\n');
+    expect(text).toContain('Probe type                              : HTTP\nPort number');
+    expect(text).toContain('Probe consecutive fail                  : 7\n');
+    expect(text).toContain('Probe last failure                      : HTTP status 500\n');
+  });
+
+  const group = {
+    name: 'TRUST_VR 10.0.0.1/32',
+    kind: 'ecmp',
+    loadBalance: 'source-ip-only',
+    hashKey: 'source-ip',
+    hashFunction: 'xxh64',
+    hashSeed: 7,
+    mode: 'sticky',
+    slots: 512,
+    digest: '0123456789abcdef',
+    members: [
+      {
+        name: '10.1.1.0',
+        address: '10.1.1.0',
+        via: 'ae1.0',
+        status: 'UP',
+        weight: 1,
+        slots: 512,
+        packetsSent: 5n,
+        bytesSent: 500n,
+      },
+    ],
+  } as const;
+
+  it('of groups, and of the forwarding table', () => {
+    expect(showText('load-balance-groups', { hostName: 'tlb1', groups: [group] }).slice(0, 2)).toEqual([
+      'Group TRUST_VR 10.0.0.1/32',
+      '  load-balance source-ip-only, hash-key source-ip, xxh64 seed 7, 512 slots, sticky, digest 0123456789abcdef',
+    ]);
+    const hop = (address: string, index: number) =>
+      ({ address, type: 'ucst', index, references: 4, interface: `ae${index}.0` }) as const;
+    const entry = {
+      destination: '10.0.0.1/32',
+      type: 'user',
+      nextHops: [hop('10.1.1.0', 1), hop('10.1.1.8', 2)],
+      group: 'trust-vr 10.0.0.1/32',
+      digest: '0123456789abcdef',
+    } as const;
+    const table = {
+      name: 'trust-vr.inet',
+      routingInstance: 'trust-vr',
+      family: 'inet',
+      entries: [entry],
+    } as const;
+    expect(showText('forwarding-table', { tables: [table] })).toEqual([
+      'Routing table: trust-vr.inet',
+      'Internet:',
+      'Destination      Type RtRef  Next hop      Type Index NhRef Netif',
+      '10.0.0.1/32      user     0  10.1.1.0      ucst     1     4 ae1.0',
+      '                             10.1.1.8      ucst     2     4 ae2.0',
+      '10.0.0.1/32: group trust-vr 10.0.0.1/32, digest 0123456789abcdef',
+      '',
+    ]);
+  });
+
+  it('says whether two routers send every flow to the same member, and if not, why', () => {
+    const of = (hostName: string, ...groups: (typeof group)[]) => ({ hostName, groups });
+    const other = (change: object) =>
+      compareGroups(of('mx1', group), of('mx2', { ...group, ...change })).groups[0];
+    expect(compareGroups(of('mx1', group), of('mx2', group))).toMatchObject({ agree: true });
+    expect(other({ hashKey: 'destination-ip' })).toMatchObject({
+      agree: false,
+      why: 'hash key: source-ip here, destination-ip there',
+    });
+    expect(other({ members: [{ ...group.members[0], status: 'DOWN' }] })?.why).toBe(
+      'members up: 10.1.1.0 here, none there',
+    );
+    expect(other({ digest: '0000000000000000' })?.why).toMatch(
+      /^other tables of old: copy ecmp-tables\.json/,
+    );
+    const alone = compareGroups(of('mx1', group), of('mx2'));
+    expect(alone.groups[0]).toMatchObject({ why: 'only on mx1', digests: ['0123456789abcdef', null] });
+    expect(comparedText(alone).at(-1)).toBe('1 of 1 groups differ');
   });
 
   it('of drop records', () => {

@@ -89,9 +89,9 @@ describe('loadConfig', () => {
         name: 'default',
         instanceType: 'default',
         staticRoutes: [
-          { prefix: '10.20.0.0/16', nextHop: { kind: 'address', address: '10.1.1.1' } },
-          { prefix: '0.0.0.0/0', nextHop: { kind: 'address', address: '10.2.1.1' } },
-          { prefix: '192.0.2.128/25', nextHop: { kind: 'discard' } },
+          { prefix: '10.20.0.0/16', preference: 5, nextHop: { kind: 'address', address: '10.1.1.1' } },
+          { prefix: '0.0.0.0/0', preference: 5, nextHop: { kind: 'address', address: '10.2.1.1' } },
+          { prefix: '192.0.2.128/25', preference: 5, nextHop: { kind: 'discard' } },
         ],
       },
     ]);
@@ -180,11 +180,14 @@ describe('loadConfig', () => {
         interface: 'lo0.0',
         clientVrf: 'TRUST_VR',
         serverVrf: 'TRUST_VR',
+        routeHoldSeconds: 180,
         groups: [
           {
             name: 'srx_group',
             routingInstance: 'TRUST_VR',
             networkMonitoringProfiles: ['icmp-profile'],
+            healthCheckInterfaceSubunit: 0,
+            whenAllDown: 'fail-closed',
             realServices: [
               { name: 'SRX1', address: '10.10.10.1', weight: 1 },
               { name: 'SRX2', address: '10.10.10.2', weight: 3 },
@@ -198,8 +201,7 @@ describe('loadConfig', () => {
             address: '10.0.0.1',
             routingInstance: 'srx-tproxy-fi',
             group: 'srx_group',
-            hashKey: 'source-ip',
-            hashSeed: 7,
+            hash: { key: 'source-ip', function: 'xxh64', seed: 7, size: 0, slack: 0 },
           },
         ],
       },
@@ -209,6 +211,9 @@ describe('loadConfig', () => {
         name: 'icmp-profile',
         probe: { kind: 'icmp' },
         probeIntervalMs: 2000,
+        timeoutMs: 2000,
+        jitter: 0.1,
+        sourceAddress: { inet: null, inet6: null },
         failureRetries: 3,
         recoveryRetries: 1,
       },

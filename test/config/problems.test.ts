@@ -493,26 +493,28 @@ const ofGateways: readonly Case[] = [
     'a next hop on no link',
     [['next-hop: 10.1.1.1', 'next-hop: 10.9.9.9']],
     [
-      '24:33: routing-options.static.route[10.20.0.0/16].next-hop: 10.9.9.9 is on no interface of routing instance default',
+      '24:33: routing-options.static.route[10.20.0.0/16].next-hop.0: 10.9.9.9 is on no interface of routing instance default',
     ],
   ],
   [
     'a next hop that is this node',
     [['next-hop: 10.1.1.1', 'next-hop: 10.1.1.2']],
     [
-      '24:33: routing-options.static.route[10.20.0.0/16].next-hop: 10.1.1.2 is an address of this node; write the address of a neighbour',
+      '24:33: routing-options.static.route[10.20.0.0/16].next-hop.0: 10.1.1.2 is an address of this node; write the address of a neighbour',
     ],
   ],
   [
     'a next hop of another family',
     [['next-hop: 10.1.1.1', 'next-hop: 2001:db8:1::1']],
-    ['24:33: routing-options.static.route[10.20.0.0/16].next-hop: 2001:db8:1::1 is inet6, the route is inet'],
+    [
+      '24:33: routing-options.static.route[10.20.0.0/16].next-hop.0: 2001:db8:1::1 is inet6, the route is inet',
+    ],
   ],
   [
     'a next hop that is none',
     [['next-hop: 10.1.1.1', 'next-hop: ge-0/0/0.0']],
     [
-      '24:33: routing-options.static.route[10.20.0.0/16].next-hop: ge-0/0/0.0 is not a next hop; write an address or an st0 unit, e.g. 10.1.1.2 or st0.1',
+      '24:33: routing-options.static.route[10.20.0.0/16].next-hop.0: ge-0/0/0.0 is not a next hop; write an address or an st0 unit, e.g. 10.1.1.2 or st0.1',
     ],
   ],
   [
@@ -589,7 +591,7 @@ const ofGateways: readonly Case[] = [
     ],
     [
       '4:3: system.worker: unknown key; did you mean workers?',
-      '24:33: routing-options.static.route[10.20.0.0/16].next-hop: 10.9.9.9 is on no interface of routing instance default',
+      '24:33: routing-options.static.route[10.20.0.0/16].next-hop.0: 10.9.9.9 is on no interface of routing instance default',
       '32:30: security.ipsec.anti-replay-window-size: 500 is not a power of two from 64 to 8192; 512 is the next',
       '41:22: security.ipsec.vpn.enb1.manual.inbound.0.spi: 1 is not a whole number from 256 to 4294967295',
       '58:42: security.policies.from-zone.vpn.to-zone.untrust.policy.0.match.source-address.0: no address mobile; did you mean mobiles?',
@@ -600,9 +602,9 @@ const ofGateways: readonly Case[] = [
 const ofRouters: readonly Case[] = [
   [
     'a key of a later version',
-    [['ipsec_lb:\n', 'ipsec_lb:\n        routing-engine-mode:\n']],
+    [['ipsec_lb:\n', 'ipsec_lb:\n        protocols:\n']],
     [
-      '37:9: services.traffic-load-balance.instance.ipsec_lb.routing-engine-mode: not supported yet; leave it out: health checks always run in the control plane',
+      '37:9: services.traffic-load-balance.instance.ipsec_lb.protocols: not supported yet; write static routes',
     ],
   ],
   [
@@ -684,9 +686,9 @@ const ofRouters: readonly Case[] = [
   ],
   [
     'a hash key that comes later',
-    [['hash-key: source-ip', 'hash-key: 5-tuple']],
+    [['hash-key: source-ip', 'hash-key: protocol']],
     [
-      '51:54: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.load-balance-method.hash.hash-key: 5-tuple is not supported yet; write source-ip',
+      '51:54: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.load-balance-method.hash.hash-key: protocol is not supported yet; write source-ip, destination-ip, symmetric, 5-tuple or symmetric-5-tuple',
     ],
   ],
   [
@@ -699,12 +701,112 @@ const ofRouters: readonly Case[] = [
   [
     'a profile without a probe',
     [['{ icmp, probe', '{ probe']],
-    ['33:7: services.network-monitoring.profile.icmp-profile: says nothing to probe with; write icmp'],
+    [
+      '33:7: services.network-monitoring.profile.icmp-profile: says nothing to probe with; write one of icmp, tcp, http, https, ssl-hello, udp, custom, neighbour, link',
+    ],
   ],
   [
-    'a probe that comes later',
-    [['{ icmp, probe', '{ tcp: { port: 80 }, probe']],
-    ['33:23: services.network-monitoring.profile.icmp-profile.tcp: not supported yet; write icmp'],
+    'a profile with two probes',
+    [['{ icmp, probe', '{ icmp, tcp: { port: 80 }, probe']],
+    [
+      '33:7: services.network-monitoring.profile.icmp-profile: has icmp and tcp; write one of icmp, tcp, http, https, ssl-hello, udp, custom, neighbour, link',
+    ],
+  ],
+  [
+    'a TCP check without a port',
+    [['{ icmp, probe', '{ tcp: {}, probe']],
+    [
+      '33:23: services.network-monitoring.profile.icmp-profile.tcp.port: missing; write a whole number from 1 to 65535',
+    ],
+  ],
+  [
+    'a check that may take longer than its interval',
+    [['{ icmp, probe-interval: 2', '{ icmp, timeout: 3, probe-interval: 2']],
+    [
+      '33:38: services.network-monitoring.profile.icmp-profile.timeout: 3 s is longer than the probe-interval of 2 s; write at most that',
+    ],
+  ],
+  [
+    'an interval of nothing',
+    [['probe-interval: 2', 'probe-interval: 0']],
+    [
+      '33:45: services.network-monitoring.profile.icmp-profile.probe-interval: 0 is not a number from 0.05 to 180 seconds',
+    ],
+  ],
+  [
+    'a custom check that does nothing',
+    [['{ icmp, probe', '{ custom: {}, probe']],
+    [
+      '33:23: services.network-monitoring.profile.icmp-profile.custom: says nothing; write command or function',
+    ],
+  ],
+  [
+    'a body that an answer to HEAD cannot have',
+    [['{ icmp, probe', '{ http: { method: HEAD, body-match: ok, status-code: [200, 399-300] }, probe']],
+    [
+      '33:57: services.network-monitoring.profile.icmp-profile.http.body-match: an answer to HEAD has no body; write method: GET',
+      '33:80: services.network-monitoring.profile.icmp-profile.http.status-code.1: 399-300 ends below its start; write 300-399',
+    ],
+  ],
+  [
+    'a source that is not ours',
+    [['{ icmp, probe', '{ icmp, source-address: 10.10.10.77, probe']],
+    [
+      '33:45: services.network-monitoring.profile.icmp-profile.source-address.0: 10.10.10.77 is no address of this node',
+    ],
+  ],
+  [
+    'a profile named twice',
+    [
+      [
+        'network-monitoring-profile: icmp-profile',
+        'network-monitoring-profile: [icmp-profile, icmp-profile]',
+      ],
+    ],
+    [
+      '41:96: services.traffic-load-balance.instance.ipsec_lb.group.srx_group.network-monitoring-profile.1: icmp-profile is named already; remove one',
+    ],
+  ],
+  [
+    'next hops that are two members',
+    [['10.10.10.1/32: { next-hop: 10.1.1.2 }', '10.10.10.1/32: { next-hop: [10.1.1.2, 10.1.1.2, st0.1] }']],
+    [
+      '17:64: routing-instances.TRUST_VR.routing-options.static.route[10.10.10.1/32].next-hop.1: 10.1.1.2 is a next hop of this route already; remove one',
+      '17:74: routing-instances.TRUST_VR.routing-options.static.route[10.10.10.1/32].next-hop.2: no interface st0.1; known here: ae10.40, ae1.0, lo0.0',
+    ],
+  ],
+  [
+    'a weight of a next hop',
+    [
+      [
+        '10.10.10.1/32: { next-hop: 10.1.1.2 }',
+        '10.10.10.1/32: { qualified-next-hop: { 10.1.1.2: { weight: -1 }, 10.1.1.300: {} } }',
+      ],
+    ],
+    [
+      '17:85: routing-instances.TRUST_VR.routing-options.static.route[10.10.10.1/32].qualified-next-hop[10.1.1.2].weight: -1 is not a whole number from 1 to 1000',
+      '17:91: routing-instances.TRUST_VR.routing-options.static.route[10.10.10.1/32].qualified-next-hop[10.1.1.300]: 10.1.1.300 is not an IP address, e.g. 10.0.0.1 or 2001:db8::1',
+    ],
+  ],
+  [
+    'a policy that is not there',
+    [['routing-instances:', 'routing-options: { forwarding-table: { export: pfe_lb } }\nrouting-instances:']],
+    [
+      '12:48: routing-options.forwarding-table.export.0: no policy statement pfe_lb; there is no policy statement: add it under policy-options.policy-statement',
+    ],
+  ],
+  [
+    'a policy with a list that is not there, and two last words',
+    [
+      [
+        'routing-instances:',
+        'policy-options: { policy-statement: { lb: { from: { prefix-list: gws }, then: { load-balance: random, accept, reject } } } }\nrouting-instances:',
+      ],
+    ],
+    [
+      '12:66: policy-options.policy-statement.lb.from.prefix-list.0: no prefix list gws; there is no prefix list: add it under policy-options.prefix-list',
+      '12:95: policy-options.policy-statement.lb.then.load-balance: random is not supported yet; write consistent-hash, per-packet, source-ip-only or destination-ip-only',
+    ],
   ],
   [
     'a real service without a route',

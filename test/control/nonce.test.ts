@@ -81,7 +81,7 @@ const gatewayConfig = () =>
         lo0: { unit: { 0: { family: { inet: { address: ['10.0.0.1/32'] } } } } },
         st0: { unit: { 0: {} } },
       },
-      'routing-options': { static: { route: { '10.20.0.0/16': { 'next-hop': '10.1.1.1' } } } },
+      'routing-options': { static: { route: { '10.20.0.0/16': { 'next-hop': ['10.1.1.1'] } } } },
       security: {
         zones: { 'security-zone': { all: { interfaces: ['st0.0', 'ge-0/0/0.0', 'ge-0/0/1.0'] } } },
         policies: { 'default-policy': 'permit-all' },

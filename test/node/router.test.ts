@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Address } from '../../dist/model/address.js';
 import { Prefix } from '../../dist/model/prefix.js';
 import type { NodeEvent } from '../../dist/node/event.js';
-import { movedSlots } from '../../dist/node/services.js';
+import { movedSlots } from '../../dist/node/groups.js';
 import type { NodeState } from '../../dist/node/state.js';
 import type { RouteEntry } from '../../dist/pipeline/native.js';
 import { address, bytes, configured, ofKind, published, routerText, run } from './fixtures.js';
@@ -40,6 +40,8 @@ function settle(state: NodeState, ...events: NodeEvent[]) {
       group,
       ticket,
       slots: slotsFor(options.size, options.members.length, dead),
+      home: slotsFor(options.size, options.members.length, []),
+      digest: BigInt(ticket),
     };
   });
   const second = run(first.state, ...answers);
@@ -99,7 +101,6 @@ describe('a router is configured', () => {
         '2 2001:db8:2:1::/64 connected 3',
         '2 10.2.2.1/32 local',
         '2 10.2.2.0/29 connected 4',
-        '3 10.0.0.1/32 group',
       ].sort(),
     );
   });
@@ -136,6 +137,7 @@ describe('real services', () => {
     expect(ofKind(up.actions, 'report').map(({ report }) => report)).toMatchObject([
       { kind: 'real-service', name: 'MNHA_SRX2', up: true, sign: 'neighbour' },
       { kind: 'real-service', name: 'MNHA_SRX1', up: true, sign: 'neighbour' },
+      { kind: 'service-route', group: 'ipsec_lb/srx_trust_vs', installed: true },
       { kind: 'group', slots: 512, rehomed: 512, others: 0, up: 2, members: 2 },
     ]);
     expect(new Set(published(up.actions).groups![0]!.slots)).toEqual(new Set([0, 1]));
@@ -159,34 +161,37 @@ describe('real services', () => {
   it('go at once when their gateway ends its control session, and come back with it', () => {
     const open: NodeEvent = { kind: 'exporter-opened', exporter: 'gw2', addresses: [address('10.10.10.2')] };
     let { state } = settle(begin, changes(srx1, srx2), open);
-    expect(state.services.get('ipsec_lb/MNHA_SRX2')).toMatchObject({
+    expect(state.services.get('ipsec_lb/srx_group/MNHA_SRX2')).toMatchObject({
       up: true,
       session: 'up',
       exporter: 'gw2',
     });
     const closed = settle(state, { kind: 'exporter-closed', exporter: 'gw2' });
-    expect(closed.state.services.get('ipsec_lb/MNHA_SRX2')).toMatchObject({
+    expect(closed.state.services.get('ipsec_lb/srx_group/MNHA_SRX2')).toMatchObject({
       up: false,
       session: 'lost',
       neighbour: 'up',
     });
-    expect(closed.state.services.get('ipsec_lb/MNHA_SRX1')).toMatchObject({ up: true });
+    expect(closed.state.services.get('ipsec_lb/srx_group/MNHA_SRX1')).toMatchObject({ up: true });
     expect(ofKind(closed.actions, 'report')[0]!.report).toMatchObject({
       name: 'MNHA_SRX2',
       up: false,
       sign: 'control session',
     });
     ({ state } = settle(closed.state, open));
-    expect(state.services.get('ipsec_lb/MNHA_SRX2')).toMatchObject({ up: true });
+    expect(state.services.get('ipsec_lb/srx_group/MNHA_SRX2')).toMatchObject({ up: true });
   });
 
   it('live by the neighbour alone once it was seen to fail after the session was lost', () => {
     const open: NodeEvent = { kind: 'exporter-opened', exporter: 'gw2', addresses: [address('10.10.10.2')] };
     const lost = settle(begin, changes(srx1, srx2), open, { kind: 'exporter-closed', exporter: 'gw2' });
     const failed = settle(lost.state, changes({ ...srx2, reachable: false }));
-    expect(failed.state.services.get('ipsec_lb/MNHA_SRX2')).toMatchObject({ up: false, session: 'none' });
+    expect(failed.state.services.get('ipsec_lb/srx_group/MNHA_SRX2')).toMatchObject({
+      up: false,
+      session: 'none',
+    });
     const back = settle(failed.state, changes(srx2));
-    expect(back.state.services.get('ipsec_lb/MNHA_SRX2')).toMatchObject({ up: true });
+    expect(back.state.services.get('ipsec_lb/srx_group/MNHA_SRX2')).toMatchObject({ up: true });
   });
 
   it('pass over a table that a newer one has overtaken', () => {
@@ -198,6 +203,8 @@ describe('real services', () => {
       group: late!.group,
       ticket: late!.ticket,
       slots: slotsFor(512, 2, []),
+      home: slotsFor(512, 2, []),
+      digest: 1n,
     };
     expect(run(second.state, answer).actions).toEqual([]);
   });

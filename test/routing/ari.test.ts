@@ -94,9 +94,17 @@ describe('routes of a configuration', () => {
         name: 'default',
         instanceType: 'default' as const,
         staticRoutes: [
-          { prefix: prefix('10.7.0.0/16'), nextHop: { kind: 'interface' as const, interface: 'st0.1' } },
-          { prefix: prefix('10.8.0.0/16'), nextHop: { kind: 'interface' as const, interface: 'st0.2' } },
-          { prefix: prefix('10.9.0.0/16'), nextHop: { kind: 'discard' as const } },
+          {
+            prefix: prefix('10.7.0.0/16'),
+            preference: 5,
+            nextHop: { kind: 'interface' as const, interface: 'st0.1' },
+          },
+          {
+            prefix: prefix('10.8.0.0/16'),
+            preference: 5,
+            nextHop: { kind: 'interface' as const, interface: 'st0.2' },
+          },
+          { prefix: prefix('10.9.0.0/16'), preference: 5, nextHop: { kind: 'discard' as const } },
         ],
       },
     ];

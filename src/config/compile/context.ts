@@ -105,6 +105,11 @@ export class Context {
     return path.startsWith('/') ? path : join(dirname(this.#file), path);
   }
 
+  /** A program: a name is looked for where programs are, a path counts from the directory of the configuration. */
+  program(name: string): string {
+    return name.includes('/') ? this.path(name) : name;
+  }
+
   socketPath(at: Path, path: string | undefined): string | null {
     if (path === undefined) return null;
     const full = this.path(path);

@@ -1,11 +1,19 @@
 import type { Address, Family } from '../../model/address.js';
 import type { Prefix } from '../../model/prefix.js';
 import { notAHost, parseAddress, parsePrefix } from '../address.js';
-import type { AutoRouteInjectionConfig, RoutingInstanceConfig, StaticRouteConfig } from '../config.js';
+import type {
+  AutoRouteInjectionConfig,
+  EcmpMemberConfig,
+  LoadBalance,
+  RoutingInstanceConfig,
+  StaticRouteConfig,
+} from '../config.js';
+import { limits } from '../limits.js';
 import type { Path } from '../problem.js';
 import type { ConfigDocument } from '../schema.js';
 import type { Context } from './context.js';
 import type { Reach } from './interfaces.js';
+import { ecmpHash, loadBalancing } from './policy.js';
 
 type RoutingOptions = NonNullable<ConfigDocument['routing-options']>;
 
@@ -38,11 +46,19 @@ export function instancesOfInterfaces(context: Context): Map<string, string> {
 
 export function compileRoutingInstances(context: Context, reach: Reach): RoutingInstanceConfig[] {
   const { document } = context;
+  const balance = loadBalancing(context);
   const found: RoutingInstanceConfig[] = [
     {
       name: 'default',
       instanceType: 'default',
-      staticRoutes: staticRoutes(context, ['routing-options'], document['routing-options'], 'default', reach),
+      staticRoutes: staticRoutes(
+        context,
+        ['routing-options'],
+        document['routing-options'],
+        'default',
+        reach,
+        balance,
+      ),
     },
   ];
   for (const [name, instance] of Object.entries(document['routing-instances'] ?? {})) {
@@ -50,11 +66,13 @@ export function compileRoutingInstances(context: Context, reach: Reach): Routing
     found.push({
       name,
       instanceType: instance['instance-type'],
-      staticRoutes: staticRoutes(context, path, instance['routing-options'], name, reach),
+      staticRoutes: staticRoutes(context, path, instance['routing-options'], name, reach, balance),
     });
   }
   return found;
 }
+
+type RouteDocument = NonNullable<RoutingOptions['static']>['route'][string];
 
 function staticRoutes(
   context: Context,
@@ -62,6 +80,7 @@ function staticRoutes(
   options: Pick<RoutingOptions, 'static'> | undefined,
   instance: string,
   reach: Reach,
+  balance: (prefix: Prefix) => LoadBalance,
 ): StaticRouteConfig[] {
   const routes: StaticRouteConfig[] = [];
   const seen = new Map<string, string>();
@@ -72,32 +91,101 @@ function staticRoutes(
     if (other !== undefined) context.report(at, `the same prefix as ${other}; remove one`, 'key');
     seen.set(String(prefix), text);
     reach.addRoute(instance, prefix);
-    const nextHop = entry['next-hop'];
-    if ((nextHop === undefined) === (entry.discard === undefined)) {
-      context.report(
-        at,
-        `${nextHop === undefined ? 'leads nowhere' : 'says both'}; write next-hop or discard`,
-        'key',
-      );
-    }
-    const target =
-      nextHop === undefined
-        ? { kind: 'discard' as const }
-        : nextHopOf(context, at, nextHop, prefix, instance, reach);
-    if (target !== undefined) routes.push({ prefix, nextHop: target });
+    routes.push(...routesOf(context, at, prefix, entry, instance, reach, balance));
   }
   return routes;
 }
 
-function nextHopOf(
+function routesOf(
   context: Context,
   at: Path,
+  prefix: Prefix,
+  entry: RouteDocument,
+  instance: string,
+  reach: Reach,
+  balance: (prefix: Prefix) => LoadBalance,
+): StaticRouteConfig[] {
+  const { 'next-hop': nextHops = [], 'qualified-next-hop': qualified = {}, discard } = entry;
+  const preference = entry.preference ?? limits.preference.fallback;
+  const leads = nextHops.length + Object.keys(qualified).length > 0;
+  if (leads === (discard !== undefined)) {
+    context.report(at, `${leads ? 'says both' : 'leads nowhere'}; write next-hop or discard`, 'key');
+  }
+  if (!leads) return [{ prefix, preference, nextHop: { kind: 'discard' } }];
+  const hops: Hop[] = [];
+  nextHops.forEach((text, i) => {
+    const target = nextHopOf(context, [...at, 'next-hop', i], text, prefix, instance, reach);
+    if (target !== undefined) hops.push({ at: [...at, 'next-hop', i], target, preference });
+  });
+  for (const [text, { member, weight, preference: own }] of Object.entries(qualified)) {
+    const place = [...at, 'qualified-next-hop', text];
+    const target = nextHopOf(context, place, text, prefix, instance, reach);
+    if (target !== undefined)
+      hops.push({ at: place, target, preference: own ?? preference, name: member, weight });
+  }
+  checkHops(context, hops);
+  return [...groupBy(hops)].map(([of, list]) => ({
+    prefix,
+    preference: of,
+    nextHop: list.length === 1 ? list[0]!.target : ecmpOf(context, list, balance(prefix)),
+  }));
+}
+
+interface Hop {
+  readonly at: Path;
+  readonly target: StaticRouteConfig['nextHop'] & { readonly kind: 'address' | 'interface' };
+  readonly preference: number;
+  readonly name?: string | undefined;
+  readonly weight?: number | undefined;
+}
+
+const hopText = ({ target }: Hop) => (target.kind === 'address' ? String(target.address) : target.interface);
+const hopName = (hop: Hop) => hop.name ?? hopText(hop);
+
+function groupBy(hops: readonly Hop[]): Map<number, Hop[]> {
+  const groups = new Map<number, Hop[]>();
+  for (const hop of hops) groups.set(hop.preference, [...(groups.get(hop.preference) ?? []), hop]);
+  return groups;
+}
+
+function checkHops(context: Context, hops: readonly Hop[]): void {
+  const addresses = new Set<string>();
+  const names = new Set<string>();
+  for (const hop of hops) {
+    const named = (hop.at.at(-2) === 'qualified-next-hop' ? 'key' : 'value') as 'key' | 'value';
+    if (addresses.has(hopText(hop)))
+      context.report(hop.at, `${hopText(hop)} is a next hop of this route already; remove one`, named);
+    else if (names.has(`${hop.preference} ${hopName(hop)}`))
+      context.report([...hop.at, 'member'], `${hopName(hop)} is a member already; choose another name`);
+    if (hop.target.kind === 'interface' && hops.length > 1)
+      context.report(hop.at, `${hop.target.interface} cannot share with others; write addresses`, named);
+    addresses.add(hopText(hop));
+    names.add(`${hop.preference} ${hopName(hop)}`);
+  }
+}
+
+function ecmpOf(
+  context: Context,
+  hops: readonly Hop[],
+  loadBalance: LoadBalance,
+): StaticRouteConfig['nextHop'] {
+  const members = hops.flatMap((hop): EcmpMemberConfig[] => {
+    const { target, weight } = hop;
+    if (target.kind !== 'address') return [];
+    return [{ name: hopName(hop), address: target.address, weight: weight ?? limits.ecmp.weight.fallback }];
+  });
+  return { kind: 'ecmp', members, loadBalance, ...ecmpHash(context, loadBalance) };
+}
+
+function nextHopOf(
+  context: Context,
+  path: Path,
   text: string,
   prefix: Prefix,
   instance: string,
   reach: Reach,
-): StaticRouteConfig['nextHop'] | undefined {
-  const path = [...at, 'next-hop'];
+): Hop['target'] | undefined {
+  const place = path.at(-2) === 'qualified-next-hop' ? 'key' : 'value';
   const address = parseAddress(text);
   if (address === undefined) {
     if (!/^st0(\.\d+)?$/.test(text)) {
@@ -112,14 +200,15 @@ function nextHopOf(
   }
   const reason = notAHost(address);
   if (address.family !== prefix.family) {
-    context.report(path, `${text} is ${address.family}, the route is ${prefix.family}`);
+    context.report(path, `${text} is ${address.family}, the route is ${prefix.family}`, place);
   } else if (reason !== undefined) {
-    context.report(path, `${text} is ${reason}; write the address of a neighbour`);
+    context.report(path, `${text} is ${reason}; write the address of a neighbour`, place);
   } else if (context.sound('interfaces') && context.sound('routing-instances')) {
     const own = reach.instanceOfOwn(text) === instance;
-    if (own) context.report(path, `${text} is an address of this node; write the address of a neighbour`);
+    if (own)
+      context.report(path, `${text} is an address of this node; write the address of a neighbour`, place);
     else if (!reach.connected(instance, text)) {
-      context.report(path, `${text} is on no interface of routing instance ${instance}`);
+      context.report(path, `${text} is on no interface of routing instance ${instance}`, place);
     }
   }
   return { kind: 'address', address };

@@ -1,7 +1,7 @@
+import type { Address } from '../../model/address.js';
 import { notAHost, parseAddress } from '../address.js';
 import type {
   InterfaceConfig,
-  MonitoringProfileConfig,
   RealServiceConfig,
   TlbGroupConfig,
   TlbInstanceConfig,
@@ -17,21 +17,6 @@ type Services = NonNullable<ConfigDocument['services']>;
 type TlbDocument = NonNullable<Services['traffic-load-balance']>['instance'][string];
 
 const profilesPath = ['services', 'network-monitoring', 'profile'];
-
-export function compileProfiles(context: Context): MonitoringProfileConfig[] {
-  const profiles = context.document.services?.['network-monitoring']?.profile ?? {};
-  return Object.entries(profiles).map(([name, profile]) => {
-    if (profile.icmp === undefined)
-      context.report([...profilesPath, name], 'says nothing to probe with; write icmp', 'key');
-    return {
-      name,
-      probe: { kind: 'icmp' as const },
-      probeIntervalMs: 1000 * (profile['probe-interval'] ?? limits.tlb.probeIntervalSeconds.fallback),
-      failureRetries: profile['failure-retries'] ?? limits.tlb.failureRetries,
-      recoveryRetries: profile['recovery-retries'] ?? limits.tlb.recoveryRetries,
-    };
-  });
-}
 
 export function compileTlb(
   context: Context,
@@ -73,6 +58,7 @@ function compileInstance(
     interface: source ?? instance.interface,
     clientVrf: instance['client-vrf'],
     serverVrf: instance['server-vrf'],
+    routeHoldSeconds: instance['route-hold-timer'] ?? limits.tlb.routeHoldSeconds.fallback,
     groups,
     virtualServices: Object.entries(instance['virtual-service']).map(([service, entry]) =>
       compileVirtualService(context, path, service, entry, reach),
@@ -93,8 +79,12 @@ function compileGroup(
   if (group['routing-instance'] !== undefined) {
     context.referInstance([...path, 'routing-instance'], group['routing-instance']);
   }
+  const profiles = new Set<string>();
   group['network-monitoring-profile']?.forEach((profile, i) => {
-    context.refer([...path, 'network-monitoring-profile', i], 'profile', profile, profilesPath);
+    const at = [...path, 'network-monitoring-profile', i];
+    context.refer(at, 'profile', profile, profilesPath);
+    if (profiles.has(profile)) context.report(at, `${profile} is named already; remove one`);
+    profiles.add(profile);
   });
   const realServices: RealServiceConfig[] = [];
   const seen = new Set<string>();
@@ -123,8 +113,12 @@ function compileGroup(
     realServices,
     routingInstance,
     networkMonitoringProfiles: group['network-monitoring-profile'] ?? [],
+    healthCheckInterfaceSubunit: group['health-check-interface-subunit'] ?? 0,
+    whenAllDown: group['when-all-down'] ?? 'fail-closed',
   };
 }
+
+const isUnspecified = ({ bytes }: Address) => bytes.every((byte) => byte === 0);
 
 function checkProbeSource(
   context: Context,
@@ -133,7 +127,15 @@ function checkProbeSource(
   source: InterfaceConfig | undefined,
 ): void {
   if (source === undefined || !context.sound('interfaces')) return;
-  const probed = groups.filter((group) => group.networkMonitoringProfiles.length > 0);
+  const profiles = context.document.services?.['network-monitoring']?.profile ?? {};
+  // those that send from the instance's interface: not passive ones, commands, and those with an address of their own
+  const needsSource = (name: string) => {
+    const profile = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
+    if (profile === undefined) return false;
+    const { neighbour, link, custom } = profile;
+    return [neighbour, link, custom, profile['source-address']].every((entry) => entry === undefined);
+  };
+  const probed = groups.filter((group) => group.networkMonitoringProfiles.some(needsSource));
   const families = new Set(
     probed.flatMap((group) => group.realServices.map((service) => service.address.family)),
   );
@@ -168,7 +170,8 @@ function compileVirtualService(
       `${instance} is a ${type}; write an instance of type forwarding`,
     );
   }
-  const reason = notAHost(address);
+  // 0.0.0.0 and :: stand for every address that the filter sends there
+  const reason = isUnspecified(address) ? undefined : notAHost(address);
   if (reason !== undefined)
     context.report([...path, 'address'], `${service.address} is ${reason}; write a unicast address`);
   const owner = context.sound('interfaces') ? reach.instanceOfOwn(service.address) : undefined;
@@ -185,8 +188,13 @@ function compileVirtualService(
     address,
     routingInstance: instance,
     group: service.group,
-    hashKey: hash['hash-key'],
-    hashSeed: hash.seed ?? 0,
+    hash: {
+      key: hash['hash-key'],
+      function: hash['hash-function'] ?? 'xxh64',
+      seed: hash.seed ?? 0,
+      size: hash['table-size'] ?? 0,
+      slack: Math.round(100 * (hash.slack ?? limits.tlb.slackPercent.fallback)),
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 /** What the views are made of: a running node, as show looks at it. */
 import type { NodeState } from '../../node/state.js';
 import type { Dataplane } from '../../pipeline/dataplane.js';
+import type { CheckView } from '../probe/monitor.js';
 
 export interface NodeView {
   readonly state: NodeState;
@@ -17,6 +18,8 @@ export interface NodeView {
   readonly generation: number | null;
   /** busy part of each worker's turns, lately */
   readonly busyPercent: readonly number[];
+  /** health checks of a member, by its key in the state's services */
+  readonly checksOf: (service: string) => readonly CheckView[];
 }
 
 const protocolNames: Readonly<Record<number, string>> = {

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { issueText } from '../protocol.js';
 import { showCounters, showNeighbours, showPorts, showWorkers } from './machine.js';
 import type { NodeView } from './node-view.js';
-import { showRoutes } from './routes.js';
+import { showForwardingTable, showRoutes } from './routes.js';
 import { showDrops, showSas } from './security.js';
-import { showLoadBalance } from './services.js';
+import { showGroups, showLoadBalance } from './services.js';
 import { showSessions } from './sessions.js';
 import type { ViewName, Views } from './views.js';
 
@@ -32,7 +32,15 @@ const views: { readonly [V in ViewName]: (node: NodeView, params: unknown) => Vi
     showSessions,
   ),
   'security-associations': view(z.strictObject({ vpn: name }), showSas),
-  'traffic-load-balance': view(z.strictObject({ instance: name }), showLoadBalance),
+  'traffic-load-balance': view(
+    z.strictObject({ instance: name, group: name, realService: name }),
+    showLoadBalance,
+  ),
+  'forwarding-table': view(
+    z.strictObject({ table: name, destination: z.string().max(63).optional() }),
+    showForwardingTable,
+  ),
+  'load-balance-groups': view(z.strictObject({ group: z.string().max(255).optional() }), showGroups),
   counters: view(z.strictObject({ all: z.boolean().optional() }), showCounters),
   'packet-drop': view(z.strictObject({ most: z.int().min(1).max(10_000).optional() }), showDrops),
   workers: view(z.strictObject({}), showWorkers),

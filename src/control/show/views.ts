@@ -14,7 +14,92 @@ export interface RouteView {
   readonly nextHop: string;
   /** interface; null: none, or not resolved */
   readonly via: string | null;
+  /** that share the traffic; of other routes empty */
+  readonly nextHops: readonly NextHopView[];
   readonly origin: string;
+}
+
+export interface NextHopView {
+  readonly name: string;
+  readonly address: string;
+  /** null: not resolved */
+  readonly via: string | null;
+  readonly status: 'UP' | 'DOWN';
+}
+
+/** An entry of the forwarding table: a route that is used. */
+export interface ForwardingEntryView {
+  readonly destination: string;
+  readonly type: 'user' | 'intf';
+  readonly nextHops: readonly {
+    readonly address: string;
+    /** ucst: a neighbour; rslv: the destination itself; locl, dscd, indr: ours, nothing, a tunnel or another table */
+    readonly type: 'ucst' | 'rslv' | 'locl' | 'dscd' | 'indr';
+    readonly index: number;
+    readonly references: number;
+    readonly interface: string;
+  }[];
+  /** of the group whose members the next hops are, null: none */
+  readonly group: string | null;
+  readonly digest: string | null;
+}
+
+export interface ForwardingTableView {
+  /** e.g. trust-vr.inet */
+  readonly name: string;
+  readonly routingInstance: string;
+  readonly family: 'inet' | 'inet6';
+  readonly entries: readonly ForwardingEntryView[];
+}
+
+export interface LoadBalanceMemberView {
+  readonly name: string;
+  readonly address: string;
+  readonly via: string | null;
+  readonly status: 'UP' | 'DOWN';
+  readonly weight: number;
+  readonly slots: number;
+  readonly packetsSent: bigint;
+  readonly bytesSent: bigint;
+}
+
+export interface LoadBalanceGroupView {
+  readonly name: string;
+  readonly kind: 'virtual-service' | 'ecmp';
+  /** of an ECMP group, null: a virtual service */
+  readonly loadBalance: string | null;
+  readonly hashKey: string;
+  readonly hashFunction: string;
+  readonly hashSeed: number;
+  readonly mode: 'sticky' | 'consistent-hash';
+  readonly slots: number;
+  /** 16 hexadecimal digits: alike on routers that send every flow to the same member */
+  readonly digest: string;
+  readonly members: readonly LoadBalanceMemberView[];
+}
+
+/** A health check of a real service. */
+export interface ProbeView {
+  readonly profile: string;
+  readonly type: string;
+  readonly port: number | null;
+  readonly intervalSeconds: number;
+  readonly timeoutSeconds: number;
+  readonly failureRetries: number;
+  readonly recoveryRetries: number;
+  readonly state: 'UP' | 'DOWN' | 'UNKNOWN';
+  readonly sent: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly timedOut: number;
+  readonly consecutiveSuccesses: number;
+  readonly consecutiveFailures: number;
+  readonly wentUp: number;
+  readonly wentDown: number;
+  /** of the last answer */
+  readonly roundTripMilliseconds: number | null;
+  /** why the last probe failed, '' when it did not */
+  readonly message: string;
 }
 
 export interface WingView {
@@ -82,9 +167,15 @@ export interface RealServiceView {
   readonly status: 'UP' | 'DOWN';
   readonly packetsSent: bigint;
   readonly bytesSent: bigint;
+  /** null: answers do not come back this way */
+  readonly packetsReceived: bigint | null;
+  readonly bytesReceived: bigint | null;
   readonly sinceSeconds: number;
   readonly neighbour: string;
   readonly session: string;
+  readonly weight: number;
+  readonly routingInstance: string;
+  readonly probes: readonly ProbeView[];
   /** slots of the table */
   readonly slots: number;
 }
@@ -93,6 +184,10 @@ export interface VirtualServiceView {
   readonly instance: string;
   readonly interface: string;
   readonly interfaceState: 'UP' | 'DOWN';
+  readonly interfaceType: string;
+  readonly routeHoldTimerSeconds: number;
+  /** its route is in the table */
+  readonly routeInstalled: boolean;
   readonly activeRealServices: number;
   readonly totalRealServices: number;
   readonly virtualService: string;
@@ -100,7 +195,11 @@ export interface VirtualServiceView {
   readonly mode: string;
   readonly routingInstance: string;
   readonly group: string;
+  readonly healthCheckInterfaceSubunit: number;
+  readonly nextHopIndex: number;
+  readonly whenAllDown: 'fail-closed' | 'fail-open';
   readonly slots: number;
+  readonly digest: string;
   readonly upSeconds: number;
   readonly packetsSent: bigint;
   readonly bytesSent: bigint;
@@ -176,6 +275,11 @@ export interface Views {
   readonly session: SessionsView;
   readonly 'security-associations': SasView;
   readonly 'traffic-load-balance': { readonly virtualServices: readonly VirtualServiceView[] };
+  readonly 'forwarding-table': { readonly tables: readonly ForwardingTableView[] };
+  readonly 'load-balance-groups': {
+    readonly hostName: string;
+    readonly groups: readonly LoadBalanceGroupView[];
+  };
   readonly counters: CountersView;
   readonly 'packet-drop': { readonly records: readonly DropView[] };
   readonly workers: WorkersView;

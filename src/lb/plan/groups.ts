@@ -1,5 +1,6 @@
 /** The groups of a configuration as plans and explanations see them: the only place here that knows its shape. */
-import type { Config } from '../../config/config.js';
+import type { Config, HashConfig } from '../../config/config.js';
+import { limits } from '../../config/limits.js';
 import type { Address } from '../../model/address.js';
 import { defaultTableSize } from '../chash.js';
 import type { HashFunction, HashKey } from '../keys.js';
@@ -38,13 +39,9 @@ export function plannedGroups(config: Config): PlannedGroup[] {
         name: service.group,
         virtualServices: [{ name: service.name, address: service.address }],
         members: realServices.map(({ name, weight }) => ({ name, weight })),
-        hashKey: service.hashKey,
-        hash: 'xxh64',
-        seed: BigInt(service.hashSeed),
-        size: null,
-        slack: 0,
+        ...hashingOf(service.hash),
         sticky: false,
-      } as const;
+      };
       const { hashKey, hash, seed, size, slack, sticky } = group;
       const key = [instance.name, service.group, hashKey, hash, seed, size, slack, sticky].join(' ');
       const before = found.get(key);
@@ -57,8 +54,38 @@ export function plannedGroups(config: Config): PlannedGroup[] {
     }
   }
   const all = [...found.values()];
-  return all.map(({ plain, ...group }) => {
+  const services = all.map(({ plain, ...group }) => {
     const isAlone = all.filter((other) => other.plain === plain).length === 1;
     return isAlone ? group : { ...group, name: `${plain}/${group.virtualServices[0]!.name}` };
   });
+  return [...services, ...ecmpGroups(config)];
+}
+
+/** Next hops that share a route's traffic, under the name that show has for them. */
+function ecmpGroups(config: Config): PlannedGroup[] {
+  return config.routingInstances.flatMap(({ name: instance, staticRoutes }) =>
+    staticRoutes.flatMap(({ prefix, preference, nextHop }): PlannedGroup[] => {
+      if (nextHop.kind !== 'ecmp') return [];
+      const backup = preference === limits.preference.fallback ? '' : ` preference ${preference}`;
+      return [
+        {
+          name: `${instance} ${prefix}${backup}`,
+          virtualServices: [{ name: String(prefix), address: prefix.address }],
+          members: nextHop.members.map(({ name, weight }) => ({ name, weight })),
+          ...hashingOf(nextHop.hash),
+          sticky: nextHop.sticky,
+        },
+      ];
+    }),
+  );
+}
+
+function hashingOf({ key, function: hash, seed, size, slack }: HashConfig) {
+  return {
+    hashKey: key,
+    hash,
+    seed: BigInt(seed),
+    size: size === 0 ? null : size,
+    slack: slack / 10_000,
+  } as const;
 }
