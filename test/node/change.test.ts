@@ -38,7 +38,8 @@ function upRouter(text = routerText): NodeState {
 /** Tables that were asked for are built. */
 function settle({ state, actions }: ReturnType<typeof run>): NodeState {
   const events = ofKind(actions, 'build-group').map(
-    ({ group, ticket, options }) => ({ kind: 'group-built', group, ticket, slots: deal(options) }) as const,
+    ({ group, ticket, options }) =>
+      ({ kind: 'group-built', group, ticket, ...native().chashBuild(options) }) as const,
   );
   return run(state, ...events).state;
 }
@@ -82,17 +83,17 @@ describe('another configuration', () => {
     expect(published(actions).groups![0]!.slots).toEqual(was!.slots);
     const [after] = [...settle({ state, actions }).groups.values()];
     expect(after!.slots.length).toBe(1024);
-    expect(after!.group.realServices).toHaveLength(3);
+    expect(after!.members).toHaveLength(3);
   });
 
   it('deals a drained real service out, also by the next configuration, and back in', () => {
-    const key = 'ipsec_lb/MNHA_SRX1';
+    const key = 'ipsec_lb/srx_group/MNHA_SRX1';
     const drained = settle(run(upRouter(), { kind: 'drained', realServices: [key], drained: true }));
     const holders = (state: NodeState) => {
-      const [{ group, slots }] = [...state.groups.values()] as [
+      const [{ members, slots }] = [...state.groups.values()] as [
         NonNullable<ReturnType<NodeState['groups']['get']>>,
       ];
-      return [...new Set(slots)].map((member) => group.realServices[member]!.name).sort();
+      return [...new Set(slots)].map((member) => members[member]!.name).sort();
     };
     expect(holders(drained)).toEqual(['MNHA_SRX2']);
     const next = config(routerText);
