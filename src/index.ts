@@ -8,6 +8,14 @@ export { ConfigError, type Problem } from './config/problem.js';
 export type { BadConfiguration } from './control/daemon.js';
 export { type EmbeddedNode, type NodeOptions, startNode } from './control/embedded-node.js';
 export type { ApplyReport, ChangeLine } from './control/live-config.js';
+export type { CheckFunction, CustomCheck } from './control/probe/custom.js';
+export {
+  type HealthCheck,
+  type HealthWatch,
+  type MemberHealth,
+  type WatchHealthOptions,
+  watchHealth,
+} from './control/watch-health.js';
 export {
   buildTable,
   type ChashTable,

@@ -13,6 +13,8 @@ function run(...args: string[]) {
 /** What each says when all is well. An example without a line here is one that nobody looks at. */
 const says: Record<string, RegExp> = {
   'embed/router.mjs': /would move\n(.*\n)*applied\n/,
+  'embed/tcp-proxy.mjs':
+    /answering: alpha, beta, gamma\nbeta is down: .*500\nanswering: alpha, gamma\nbeta is up\nanswering: alpha, beta, gamma\n/,
   'embed/udp-balancer.mjs': /beta failed: \d+ moved, all of them beta's: true/,
   'plan/add-a-gateway.mjs': /moved/,
 };

@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.js';
 import { surroundings } from './config-file.js';
 import { type BadConfiguration, Daemon } from './daemon.js';
 import type { ApplyReport } from './live-config.js';
+import type { CheckFunction } from './probe/custom.js';
 
 export interface NodeOptions {
   /** Names the configuration in messages, and is where relative paths in it are found; default 'configuration'. */
@@ -12,6 +13,8 @@ export interface NodeOptions {
   readonly log?: (line: string) => void;
   /** Something failed that ends the node: it is being stopped. */
   readonly onFailure?: (message: string) => void;
+  /** Health checks of the program's own, by the names that monitoring profiles call them. */
+  readonly checkFunctions?: ReadonlyMap<string, CheckFunction>;
 }
 
 export interface EmbeddedNode {
@@ -41,11 +44,12 @@ export interface EmbeddedNode {
  * port that is not there, a privilege that is missing), and leaves nothing behind then.
  */
 export async function startNode(text: string, options: NodeOptions = {}): Promise<EmbeddedNode> {
-  const { file = 'configuration', log = () => {}, onFailure = () => {} } = options;
+  const { file = 'configuration', log = () => {}, onFailure = () => {}, checkFunctions } = options;
   const config = loadConfig(text, file, surroundings);
   const daemon = await Daemon.start({
     config,
     log,
+    ...(checkFunctions === undefined ? {} : { checkFunctions }),
     onFailure: (message) => {
       onFailure(message);
       void daemon.stop();
