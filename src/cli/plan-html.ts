@@ -2,7 +2,7 @@
 import type { Column, Counted, GroupPlan } from '../lb/plan/plan.js';
 import type { Planned } from './plan.js';
 import type { CountedFlows } from './plan-flows.js';
-import { percent, thresholdOf } from './plan-json.js';
+import { aboveText, percent, thresholdOf } from './plan-json.js';
 import { bars, colourClass, escaped, matrix } from './plan-plots.js';
 import { headLine, modelLabel, notes, percentText, whole } from './plan-text.js';
 
@@ -13,7 +13,7 @@ export function planPage(planned: Planned): string {
   const verdict =
     threshold === null
       ? ''
-      : `<p class="${threshold.ok ? 'good' : 'bad'}">moved ${threshold.movedPercent.toFixed(1)} %, at most ${threshold.maxMovedPercent} % may</p>`;
+      : `<p class="${threshold.ok ? 'good' : 'bad'}">moved ${threshold.ok ? threshold.movedPercent.toFixed(1) : aboveText(threshold.movedPercent, threshold.maxMovedPercent)} %, at most ${threshold.maxMovedPercent} % may</p>`;
   const sections = plans.map((plan, i) => section(plan, flows?.name ?? '', flows?.counted[i] ?? null));
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

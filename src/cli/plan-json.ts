@@ -31,6 +31,15 @@ export function thresholdOf({
   return { maxMovedPercent: maxMoved, movedPercent, ok: movedPercent <= maxMoved };
 }
 
+/** With as many digits as it takes to see that it is more than `most`. */
+export function aboveText(percent: number, most: number): string {
+  for (let digits = 1; digits < 12; digits++) {
+    const text = percent.toFixed(digits);
+    if (Number(text) > most) return text;
+  }
+  return String(percent);
+}
+
 function movedPercentOf({ columns }: GroupPlan): number {
   const column = columns.find(({ kind }) => kind === 'flows') ?? columns[0]!;
   return percent(column.movedOnce, column.overall.total);

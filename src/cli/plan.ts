@@ -15,7 +15,7 @@ import { Exit } from './exit-codes.js';
 import { createOutput, type Output } from './output.js';
 import { countFlows, type FlowsRead } from './plan-flows.js';
 import { planPage } from './plan-html.js';
-import { planJson, thresholdOf } from './plan-json.js';
+import { aboveText, planJson, thresholdOf } from './plan-json.js';
 import { planText } from './plan-text.js';
 import { createProgress, type Progress } from './progress.js';
 
@@ -104,6 +104,8 @@ async function plan(
     seed: BigInt(wholeOf('--seed', flags.seed ?? '1', 0, Number.MAX_SAFE_INTEGER)),
     override: overrideOf(flags),
   }));
+  if ([before, after, flags.flows].filter((file) => file === '-').length > 1)
+    throw new Exit('usage', 'standard input is read once: name a file for the others');
   const configs = [before, ...(after === null ? [] : [after])].map((file) => loadFile(file));
   const [old, young] = configs.map((config) => plannedGroups(config).map(asked.override));
   const { cases, left } = orUsage(() => casesOf(old!, young ?? null, events, flags.group ?? []));
@@ -129,7 +131,8 @@ async function plan(
     warn(flows, output);
     const threshold = thresholdOf(planned);
     if (threshold !== null && !threshold.ok) {
-      const line = `moved ${threshold.movedPercent.toFixed(1)} % > ${threshold.maxMovedPercent} %`;
+      const { movedPercent, maxMovedPercent } = threshold;
+      const line = `moved ${aboveText(movedPercent, maxMovedPercent)} % > ${maxMovedPercent} %`;
       if (flags.json === true) output.message(line);
       else output.data(line);
       throw new Exit('thresholdFailed');

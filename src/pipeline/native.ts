@@ -576,7 +576,7 @@ export interface HasherOptions {
   hashKey?: Bytes;
 }
 
-/** What flows are counted by: the key that a group hashes, and the sizes of all tables to compare (at most 8). */
+/** What flows are counted by: the key that a group hashes, and the sizes of all tables to compare (at most 16). */
 export interface CountOptions extends HasherOptions {
   key: HashKey;
   sizes: readonly number[];

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { planCommand } from '../../dist/cli/plan.js';
+import { aboveText } from '../../dist/cli/plan-json.js';
 import { buildTable, type ChashTable } from '../../dist/lb/chash.js';
 import { FlowHasher, slotOf } from '../../dist/lb/keys.js';
 import { encodeEthernet } from '../../dist/wire/ethernet.js';
@@ -15,6 +16,7 @@ import { directory, gateways, router } from './plan-samples.js';
 const here = directory();
 afterAll(() => here.remove());
 
+here.file('one.yaml', router(gateways(1)));
 here.file('four.yaml', router(gateways(4)));
 here.file('five.yaml', router(gateways(5)));
 here.file('renamed.yaml', router(gateways(5), { group: 'another' }));
@@ -358,6 +360,16 @@ it('calls no flow needlessly moved where no slot is', async () => {
   expect(flows).toMatchObject({ excess: 0, unavoidable: flows.moved });
 });
 
+describe('penstock plan, of a group that grows', () => {
+  it('follows flows through tables of many sizes', async () => {
+    const more = Array.from({ length: 32 }, (_, i) => ['--add', `more${i}`]).flat();
+    const plan = await planned('one.yaml', ...more, '--flows', 'uniform:1000');
+    // with those of the models more than eight
+    expect(new Set(plan.groups[0]!.tables.map(({ slots }) => slots)).size).toBe(7);
+    expect(column(plan, 'flows').members.reduce((sum, { after }) => sum + after, 0)).toBe(1000);
+  });
+});
+
 describe('penstock plan --model', () => {
   it('compares with the usual ones in one line, or with those asked for', async () => {
     const { stdout } = await here.run(planCommand, 'four.yaml', '--fail', 'gw2');
@@ -411,6 +423,9 @@ describe('penstock plan, for a pipeline', () => {
     expect(status).toBe(99);
     expect(stdout).toMatch(/\nmoved 50\.0 % > 30 %\n$/);
     expect((await here.run(planCommand, 'four.yaml', '--fail', 'gw2', '--max-moved', '25')).status).toBe(0);
+    const little = await here.run(planCommand, 'four.yaml', '--fail', 'gw2', '--max-moved', '24.99%');
+    expect(little.stdout).toContain('moved 25.0 % > 24.99 %');
+    expect([aboveText(33.34, 5), aboveText(20.1019, 20.1)]).toEqual(['33.3', '20.102']);
     const json = await here.run(planCommand, 'four.yaml', '--fail', 'gw2', '--max-moved', '24.9%', '--json');
     expect(json.status).toBe(99);
     expect((JSON.parse(json.stdout) as PlanJson).threshold).toEqual({
@@ -480,6 +495,8 @@ describe('what penstock plan refuses', () => {
     [['four.yaml', '--weight', 'gw2'], 2, '--weight gw2: write --weight NAME=WEIGHT'],
     [['four.yaml', '--add', '<b>'], 2, '--add <b>: write --add NAME or NAME=WEIGHT'],
     [['four.yaml', '--max-moved', '500%'], 2, '--max-moved 500%: write a percentage from 0 to 100'],
+    [['-', '-'], 2, 'standard input is read once: name a file for the others'],
+    [['-', '--flows', '-'], 2, 'standard input is read once: name a file for the others'],
     [['four.yaml', '--max-moved', 'five'], 2, '--max-moved five: write a percentage from 0 to 100'],
     [['four.yaml', '--model', 'maglv'], 2, '--model maglv: no such model; did you mean maglev?'],
     [['four.yaml', '--group', 'secgv'], 2, '--group secgv: no such group; did you mean secgw?'],

@@ -16,7 +16,8 @@
 
 namespace penstock {
 
-inline constexpr unsigned kMostCellSizes = 8;
+// The sizes that tables have by default, and those of the models that they are compared with, come to 11.
+inline constexpr unsigned kMostCellSizes = 16;
 
 // The cell of a hash is the sum of its slots in tables of these sizes. Each of them only grows with the hash,
 // so no two combinations of slots have one sum: whoever knows the sizes gets the slots back.
