@@ -82,9 +82,11 @@ export interface LoadBalancerEvents {
 interface Entry {
   readonly name: string;
   readonly weight: number;
-  up: boolean;
-  drained: boolean;
+  readonly up: boolean;
+  readonly drained: boolean;
 }
+
+type Entries = ReadonlyMap<string, Entry>;
 
 type Table = Pick<ChashTable, 'members' | 'home' | 'slots'> & {
   readonly dead: ReadonlySet<string>;
@@ -97,7 +99,7 @@ export class LoadBalancer extends EventEmitter<LoadBalancerEvents> {
   readonly #options: LoadBalancerOptions;
   readonly #size: number;
   readonly #isPlainAddress: boolean;
-  #entries: Map<string, Entry>;
+  #entries: Entries;
   #table: Table;
   #names: (string | undefined)[] = [];
   #bulk: NativePickTable | null = null;
@@ -113,7 +115,7 @@ export class LoadBalancer extends EventEmitter<LoadBalancerEvents> {
     const { sticky } = options;
     const previous = typeof sticky === 'object' ? sticky : undefined;
     this.#size = options.size ?? previous?.home.length ?? 0;
-    this.#table = this.#build(previous);
+    this.#table = this.#build(this.#entries, previous);
     this.#size = this.#table.slots.length;
     this.#adopt(this.#table);
   }
@@ -182,40 +184,28 @@ export class LoadBalancer extends EventEmitter<LoadBalancerEvents> {
 
   /** Other members, or other weights. Those that stay keep being up, down or drained. Nothing changes when it throws. */
   update(members: Iterable<TableMember>): TableChange {
-    const before = this.#entries;
-    this.#entries = this.#entriesOf(members);
-    try {
-      return this.#rebuild();
-    } catch (error) {
-      this.#entries = before;
-      throw error;
-    }
+    return this.#change(this.#entriesOf(members));
   }
 
   /** Null: it was up already. */
   setUp(name: string): TableChange | null {
     const entry = this.#entry(name);
     if (entry.up) return null;
-    entry.up = true;
-    this.emit('up', name);
-    return this.#rebuild();
+    return this.#change(this.#with({ ...entry, up: true }), () => this.emit('up', name));
   }
 
   /** Null: it was down already. */
   setDown(name: string, why = ''): TableChange | null {
     const entry = this.#entry(name);
     if (!entry.up) return null;
-    entry.up = false;
-    this.emit('down', name, why);
-    return this.#rebuild();
+    return this.#change(this.#with({ ...entry, up: false }), () => this.emit('down', name, why));
   }
 
   /** Takes a member out of the table although it is up, or lets it in again. Null: it is so already. */
   setDrained(name: string, drained: boolean): TableChange | null {
     const entry = this.#entry(name);
     if (entry.drained === drained) return null;
-    entry.drained = drained;
-    return this.#rebuild();
+    return this.#change(this.#with({ ...entry, drained }));
   }
 
   #entry(name: string): Entry {
@@ -224,7 +214,11 @@ export class LoadBalancer extends EventEmitter<LoadBalancerEvents> {
     return entry;
   }
 
-  #entriesOf(members: Iterable<TableMember>): Map<string, Entry> {
+  #with(entry: Entry): Entries {
+    return new Map(this.#entries).set(entry.name, entry);
+  }
+
+  #entriesOf(members: Iterable<TableMember>): Entries {
     const entries = new Map<string, Entry>();
     for (const { name, weight = 1 } of members) {
       if (entries.has(name)) throw new RangeError(`${name}: duplicate member`);
@@ -236,18 +230,21 @@ export class LoadBalancer extends EventEmitter<LoadBalancerEvents> {
     return entries;
   }
 
-  #rebuild(): TableChange {
+  /** All is changed before anybody is told: a listener may throw, or ask for more. */
+  #change(entries: Entries, tell: () => void = () => {}): TableChange {
     const before = this.#table;
-    const table = this.#build(this.#options.sticky ? before : undefined);
+    const table = this.#build(entries, this.#options.sticky ? before : undefined);
+    this.#entries = entries;
     this.#adopt(table);
     const { total, moved, unavoidable, excess } = movement(before, table);
     const change = { slots: total, moved, unavoidable, excess, digest: table.digest };
+    tell();
     this.emit('change', change);
     return change;
   }
 
-  #build(previous: PreviousTable | undefined): Table {
-    const entries = [...this.#entries.values()];
+  #build(of: Entries, previous: PreviousTable | undefined): Table {
+    const entries = [...of.values()];
     const out = entries.filter(({ up, drained }) => !up || drained);
     const isOpen = this.#options.allDead === 'fail-open' && out.length === entries.length;
     const dead = isOpen ? [] : out.map(({ name }) => name);

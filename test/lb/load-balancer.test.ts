@@ -180,6 +180,27 @@ describe('changes', () => {
     expect(balancer.members).toEqual(members);
   });
 
+  it('are whole before listeners hear of them, and stay when one of these throws', () => {
+    const balancer = new LoadBalancer({ members: named(3) });
+    let seen: number | undefined;
+    const refuse = () => {
+      seen = balancer.members.find(({ name }) => name === 'm1')?.share;
+      throw new Error('not now');
+    };
+    balancer.once('down', refuse);
+    expect(() => balancer.setDown('m1')).toThrow('not now');
+    expect(seen).toBe(0);
+    expect(balancer.members.map(({ up, share }) => [up, share > 0])).toEqual([
+      [true, true],
+      [false, false],
+      [true, true],
+    ]);
+    balancer.once('change', refuse);
+    expect(() => balancer.update([{ name: 'm0' }, { name: 'new' }])).toThrow('not now');
+    expect(balancer.members.map(({ name }) => name)).toEqual(['m0', 'new']);
+    expect(balancer.pick('10.0.0.1')).toMatch(/^(m0|new)$/);
+  });
+
   it('in sticky mode: a fifth member takes a twentieth of all from each of four, and nothing else moves', () => {
     const balancer = new LoadBalancer({ members: named(4), sticky: true, size: 65_536 });
     const before = balancer.members.map(({ share }) => share);
