@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { tuning } from '../config/limits.js';
 import { checkConfig } from '../config/load.js';
 import { type Problem, problemText } from '../config/problem.js';
 import { readText, surroundings, unreadable } from '../control/config-file.js';
@@ -81,7 +82,7 @@ const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
 function secondsOf(text: string): number {
   const match = /^(\d{1,6})([smh]?)$/.exec(text);
   const seconds = match === null ? 0 : Number(match[1]) * units[match[2] || 's']!;
-  if (seconds < 1 || seconds > 86_400)
+  if (seconds < 1 || seconds > tuning.mostConfirmSeconds)
     throw new Exit('usage', `--confirm ${text}: not a time from 1s to 24h, e.g. 60s or 5m`);
   return seconds;
 }

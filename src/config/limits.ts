@@ -58,4 +58,6 @@ export const tuning = {
   captureRingBytes: 4 * 1024 * 1024,
   /** more than twice those of the configuration that a node starts with: the memory is touched once they are used */
   spareSas: 16_384,
+  /** a change waits to be confirmed for a day at most; a timer that is asked for a month goes off at once */
+  mostConfirmSeconds: 86_400,
 } as const;

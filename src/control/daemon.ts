@@ -276,6 +276,7 @@ export class Daemon {
     file: string,
     options: { dryRun?: boolean; confirmSeconds?: number | null },
   ): ApplyReport | BadConfiguration {
+    if (this.#stopping !== null) throw new Error('the node is being stopped');
     const { config, problems } = checkConfig(text, file, this.#options.surroundings ?? surroundings);
     if (config === null) return { outcome: 'bad-configuration', problems };
     this.#requireFunctions(config);
@@ -362,6 +363,7 @@ export class Daemon {
       const name = nameOf.get(index)!;
       const vpn = vpnOf.get(name);
       if (vpn !== undefined) this.#sequences?.note(sequenceName(vpn), sequence);
+      if (!rekeyWanted) this.#saidOf.delete(name);
       if (!rekeyWanted || this.#saidOf.has(name)) continue;
       this.#saidOf.add(name);
       this.#options.log(

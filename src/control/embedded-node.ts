@@ -26,7 +26,8 @@ export interface EmbeddedNode {
   show(what: string, parameters?: Readonly<Record<string, unknown>>): object;
   /**
    * Another configuration, as `penstock apply --json` tells of it: all of it or nothing, and no packet is lost. dryRun: only
-   * what would change. confirmSeconds: undone after so long unless confirm() is called.
+   * what would change. confirmSeconds, 1 to 86,400: undone after so long unless confirm() is called. Throws what kept it from being
+   * done.
    */
   apply(
     text: string,
@@ -46,15 +47,22 @@ export interface EmbeddedNode {
 export async function startNode(text: string, options: NodeOptions = {}): Promise<EmbeddedNode> {
   const { file = 'configuration', log = () => {}, onFailure = () => {}, checkFunctions } = options;
   const config = loadConfig(text, file, surroundings);
+  const run: { daemon: Daemon | null; failed: string | null } = { daemon: null, failed: null };
   const daemon = await Daemon.start({
     config,
     log,
     ...(checkFunctions === undefined ? {} : { checkFunctions }),
     onFailure: (message) => {
+      run.failed ??= message;
       onFailure(message);
-      void daemon.stop();
+      void run.daemon?.stop();
     },
   });
+  run.daemon = daemon;
+  if (run.failed !== null) {
+    await daemon.stop();
+    throw new Error(run.failed);
+  }
   const { control } = daemon;
   return {
     config,

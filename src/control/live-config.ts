@@ -12,6 +12,7 @@
  */
 import type { Config, VpnConfig } from '../config/config.js';
 import { sectionText } from '../config/diff.js';
+import { tuning } from '../config/limits.js';
 import { Secret } from '../model/secret.js';
 import type { NodeEvent, PortBinding } from '../node/event.js';
 import { forecast, type GroupForecast } from '../node/forecast.js';
@@ -126,6 +127,10 @@ export class LiveConfig {
    */
   apply(next: Config, { dryRun = false, confirmSeconds = null as number | null } = {}): ApplyReport {
     try {
+      if (confirmSeconds !== null && !(confirmSeconds >= 1 && confirmSeconds <= tuning.mostConfirmSeconds))
+        throw new RangeError(
+          `confirmSeconds: ${confirmSeconds} is not from 1 to ${tuning.mostConfirmSeconds}`,
+        );
       const redacted = withFingerprints(next);
       const plan = planChange(this.#redacted, redacted, next, this.#options.state().tunnels);
       const changes = plan.changes.map(
@@ -146,7 +151,12 @@ export class LiveConfig {
         );
       }
       const restore = confirmSeconds === null ? null : this.#restorable(plan);
-      this.#change(next, redacted, plan);
+      try {
+        this.#change(next, redacted, plan);
+      } catch (error) {
+        if (restore !== null) wipeKeys(restore.config);
+        throw error;
+      }
       if (restore !== null) this.#await(restore, confirmSeconds!);
       return { ...report, groups, confirmSeconds, outcome: 'applied' };
     } finally {
@@ -255,6 +265,10 @@ export class LiveConfig {
       for (const [name, port] of removed) if (port !== undefined) this.#ports.set(name, port);
       for (const name of opened.keys()) this.#ports.delete(name);
       post({ kind: 'configured', config: before, setup: this.#setup(before) });
+      for (const { index } of opened.values()) {
+        plane.removePort(node, index);
+        this.portNames[index] = '';
+      }
       throw error;
     }
     this.#config = next;

@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import { parseAddress, parsePrefix } from '../config/address.js';
+import { tuning } from '../config/limits.js';
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 import type { PrefixOfInstance } from '../node/event.js';
@@ -59,7 +60,7 @@ export const parameters = {
     file: z.string().min(1).max(4096),
     text: z.string(),
     dryRun: z.boolean().optional(),
-    confirmSeconds: z.int().min(1).max(86_400).optional(),
+    confirmSeconds: z.int().min(1).max(tuning.mostConfirmSeconds).optional(),
   }),
   'apply.confirm': z.strictObject({}),
   /** answered by events `captured` until the connection ends */

@@ -36,6 +36,10 @@ export class NodeDriver {
         this.#state = state;
         this.#performAll(actions);
       } while (this.#queue.length > 0);
+    } catch (error) {
+      // What comes after something that could not be done is not done either; answers to what was done still count.
+      this.#queue.splice(0, Infinity, ...this.#queue.filter((event) => !events.includes(event)));
+      throw error;
     } finally {
       this.#running = false;
     }

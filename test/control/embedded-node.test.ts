@@ -46,6 +46,18 @@ describe('a node inside a program', () => {
     expect(lines.join('\n')).toContain('applied');
   });
 
+  it('waits to be confirmed for a time that a timer can tell, and takes nothing once it is being stopped', async () => {
+    node = await startNode(configuration(1500));
+    for (const confirmSeconds of [-1, 0, 1e9, Number.NaN])
+      expect(() => node!.apply(configuration(1400), { confirmSeconds })).toThrow(
+        /^confirmSeconds: .* is not from 1/,
+      );
+    const stopped = node.stop();
+    expect(() => node!.apply(configuration(1400))).toThrow('the node is being stopped');
+    await stopped;
+    expect(() => node!.apply(configuration(1400))).toThrow('the node is being stopped');
+  });
+
   it('refuses what cannot be, with every problem', async () => {
     await expect(startNode('system: { host-nam: x }', { file: 'my.yaml' })).rejects.toThrow(ConfigError);
     await expect(startNode('system: { host-nam: x }', { file: 'my.yaml' })).rejects.toThrow(/my\.yaml:1:/);

@@ -248,6 +248,26 @@ describe('NodeDriver', () => {
     expect(() => driver.post({ kind: 'export-opened', router: 'tlb1' })).not.toThrow();
   });
 
+  it('does nothing that was to come after what could not be done', () => {
+    let fail = false;
+    const seen: string[] = [];
+    const driver = new NodeDriver(
+      (action) => {
+        if (fail && action.kind === 'add-sas') throw new Error('no');
+        seen.push(action.kind);
+        return action.kind === 'add-sas' ? [answer(action)] : [];
+      },
+      () => 0,
+    );
+    driver.post({ kind: 'configured', config: gateway, setup: setupOf(gateway) }, manual(1));
+    fail = true;
+    const gone = { kind: 'tunnels-removed', tunnels: ['enb1'] } as const;
+    expect(() => driver.post(manual(2), gone)).toThrow('no');
+    driver.post({ kind: 'export-opened', router: 'tlb1' });
+    expect(driver.state.tunnels.has('enb1')).toBe(true);
+    expect(seen).not.toContain('retire-sas');
+  });
+
   it('never shows a key in what it holds', () => {
     const { state } = keyed(begin, manual(5));
     expect(JSON.stringify([...state.tunnels])).not.toMatch(/aaaa|bbbb/);
