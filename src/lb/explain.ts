@@ -67,6 +67,9 @@ function protocolOf(text: string, refuse: (why: string) => PlanError): number {
   throw refuse(number.wrong);
 }
 
+/** As the router does: native/core/node/transmit.cc. */
+const readsPorts = (protocol: number) => protocol === 6 || protocol === 17;
+
 export interface HashedFlow {
   /** hexadecimal */
   readonly key: string;
@@ -82,11 +85,12 @@ export function hashFlow(
   flow: GivenFlow,
   { hashKey, hash, seed, slots }: { hashKey: HashKey; hash: HashFunction; seed: bigint; slots: number },
 ): HashedFlow {
+  const isRead = flow.ports !== null && readsPorts(flow.protocol);
   const fields = {
     source: flow.source.bytes,
     destination: flow.destination.bytes,
     protocol: flow.protocol,
-    ports: flow.ports ?? undefined,
+    ports: isRead ? flow.ports! : undefined,
   };
   const key = flowKey(hashKey, fields);
   const value = new FlowHasher(hash, seed).hash(key);
@@ -97,7 +101,9 @@ export function hashFlow(
       ? `${hashKey}: both addresses, since an IPsec peer is kept together`
       : flow.ports === null
         ? `${hashKey}: both addresses, since there are no ports`
-        : hashKey;
+        : isRead
+          ? hashKey
+          : `${hashKey}: both addresses, since only ports of TCP and UDP are read`;
   return {
     key: Buffer.from(key).toString('hex'),
     keyIs,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { buildTable, type ChashTable } from '../../dist/lb/chash.js';
+import { hashFlow, parseFlow } from '../../dist/lb/explain.js';
 import { FlowHasher, flowKey, slotOf } from '../../dist/lb/keys.js';
 import { movement } from '../../dist/lb/movement.js';
 import { flowOf } from '../../dist/lb/plan/capture.js';
@@ -71,6 +72,18 @@ const record = fc.constantFrom(4, 16).chain((n) =>
 const keys = ['source-ip', 'destination-ip', 'symmetric', '5-tuple', 'symmetric-5-tuple'] as const;
 const functions = ['xxh64', 'siphash-1-3', 'toeplitz'] as const;
 
+describe('the key of a flow that is explained', () => {
+  it('has ports of TCP and UDP alone, as the router hashes', () => {
+    const hashing = { hashKey: '5-tuple', hash: 'xxh64', seed: 7n, slots: 1024 } as const;
+    const keyOf = (protocol: string) => hashFlow(parseFlow(`10.0.0.1,10.0.0.2,${protocol},1,2`), hashing);
+    expect(keyOf('tcp').key).toBe('0a0000010a0000020001000206');
+    expect(keyOf('132')).toMatchObject({
+      key: '0a0000010a000002',
+      keyIs: '5-tuple: both addresses, since only ports of TCP and UDP are read',
+    });
+  });
+});
+
 describe('the native tally', () => {
   it('counts each flow once and all bytes, in the cell that TypeScript finds', () => {
     fc.assert(
@@ -89,7 +102,8 @@ describe('the native tally', () => {
           const seen = new Set<string>();
           for (const each of [...some, ...some.slice(0, 5)]) {
             batch.push(each);
-            const value = hasher.hash(flowKey(key, { ...each, ports: each.ports ?? undefined }));
+            const ports = [6, 17].includes(each.protocol) ? (each.ports ?? undefined) : undefined;
+            const value = hasher.hash(flowKey(key, { ...each, ports }));
             const cell = slotOf(value, 64) + slotOf(value, 100);
             const name = JSON.stringify([[...each.source], [...each.destination], each.protocol, each.ports]);
             if (!seen.has(name)) flows[cell]!++;

@@ -15,12 +15,17 @@ uint16_t load16(const uint8_t* bytes) {
   return static_cast<uint16_t>(bytes[0] | bytes[1] << 8);
 }
 
+// The router reads ports of TCP and UDP alone; of other protocols they tell flows apart, and are not hashed.
+bool hashes_ports(uint8_t protocol) {
+  return protocol == 6 || protocol == 17;
+}
+
 FlowFields read_fields(const uint8_t* record) {
   return {record,
           record + 16,
           static_cast<uint8_t>(record[32] == 4 ? 4 : 16),
           record[33],
-          record[34] != 0,
+          record[34] != 0 && hashes_ports(record[33]),
           load16(record + 36),
           load16(record + 38)};
 }
