@@ -67,14 +67,18 @@ function follow(
     let packets = 0;
     let missed = 0;
     let timer: NodeJS.Timeout | undefined;
-    const end = () => {
+    const leave = () => {
       clearTimeout(timer);
       process.off('SIGINT', end).off('SIGTERM', end);
       client.onTold(() => {});
+      client.onClose(() => {});
+    };
+    const end = () => {
+      leave();
       resolve({ packets, missed });
     };
     const fail = (error: Error) => {
-      end();
+      leave();
       reject(error);
     };
     process.on('SIGINT', end).on('SIGTERM', end);

@@ -93,6 +93,8 @@ export class ControlServer {
     for (const connection of this.#connections) {
       // the node ends: what its exporters had ends with it
       connection.exporter = null;
+      connection.stopCapture?.();
+      connection.stopCapture = null;
       connection.socket.destroy();
     }
     await closed;

@@ -255,7 +255,8 @@ describe('a change of configuration', () => {
           else if (kind === 1) lab.changeMembers();
           else if (kind === 2) lab.changeTunnel(turn);
           else await lab.rekey();
-          await sleep(realClock, 5);
+          // the next change finds traffic under way
+          for (let i = 0; i < 100 && lab.accounts().delivered === before; i++) await sleep(realClock, 2);
           moved.push(lab.accounts().delivered - before);
         }
         lab.plane.native.setSending(client!, false);
