@@ -10,6 +10,7 @@
 #include "crypto_binding.h"
 #include "esp_binding.h"
 #include "flow_binding.h"
+#include "interface_binding.h"
 #include "plane_binding.h"
 #include "worker_binding.h"
 
@@ -59,6 +60,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   function("attachPlane", attach_plane);
   function("planesAlive", planes_alive);
   function("allowedCpus", allowed_cpus);
+  function("interfaceFacts", interface_facts);
   function("crypto", crypto_kernels);
   function("selectCrypto", select_crypto);
   function("gcmSeal", gcm_seal_binding);

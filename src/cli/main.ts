@@ -35,6 +35,11 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./capture.js')).captureCommand(),
   },
   {
+    name: 'doctor',
+    summary: 'say what of this host and its interfaces is in the way, and how to mend it',
+    load: async () => (await import('./doctor.js')).doctorCommand(),
+  },
+  {
     name: 'drain',
     summary: 'take a real service out of the choice for new flows',
     load: async () => (await import('./drain.js')).drainCommand('drain'),

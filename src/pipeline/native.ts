@@ -636,6 +636,19 @@ export interface ChashTable {
   digest: bigint;
 }
 
+/** What the kernel says of an interface; null: its driver does not say. */
+export interface InterfaceFacts {
+  driver: string | null;
+  queues: number | null;
+  rssKeyBytes: number | null;
+  rxChecksum: boolean | null;
+  txChecksum: boolean | null;
+  tso: boolean | null;
+  gro: boolean | null;
+  lro: boolean | null;
+  rxVlan: boolean | null;
+}
+
 export interface NativeAddon {
   createPlane(options: PlaneOptions): NativePlane;
   /** In a worker thread; pins the thread to a CPU when cpu ≥ 0. Throws when there is no such plane. */
@@ -646,6 +659,7 @@ export interface NativeAddon {
   allowedCpus(): number[];
   /** Names of the counters that the addon was built with, in index order. */
   readonly counterNames: readonly string[];
+  interfaceFacts(name: string): InterfaceFacts;
   /** fault: what is wrong with PENSTOCK_CRYPTO in the environment, null: nothing */
   crypto(): { active: string; available: string[]; fault: string | null };
   /** Throws naming the kernels that there are. */
