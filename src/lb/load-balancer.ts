@@ -93,6 +93,14 @@ type Table = Pick<ChashTable, 'members' | 'home' | 'slots'> & {
   readonly digest: string;
 };
 
+const hashKeys: readonly HashKey[] = [
+  'source-ip',
+  'destination-ip',
+  'symmetric',
+  '5-tuple',
+  'symmetric-5-tuple',
+];
+
 export class LoadBalancer extends EventEmitter<LoadBalancerEvents> {
   readonly key: HashKey;
   readonly #hasher: FlowHasher;
@@ -108,6 +116,9 @@ export class LoadBalancer extends EventEmitter<LoadBalancerEvents> {
   constructor(options: LoadBalancerOptions) {
     super();
     this.key = options.key ?? 'source-ip';
+    if (!hashKeys.includes(this.key))
+      throw new RangeError(`key: ${this.key} is none of ${hashKeys.join(', ')}`);
+    if (options.size === 0) throw new RangeError('size: 1 to 1,048,576 slots');
     this.#options = options;
     this.#hasher = new FlowHasher(options.hash ?? 'xxh64', options.seed ?? 0, options.hashKey);
     this.#isPlainAddress = this.#hasher.function === 'xxh64' && /^(source|destination)-ip$/.test(this.key);
@@ -178,7 +189,11 @@ export class LoadBalancer extends EventEmitter<LoadBalancerEvents> {
   }
 
   /** The same for keys of keyBytes each, one behind the other. */
-  pickKeys(keys: Uint8Array, keyBytes: number, out = new Uint16Array(keys.length / keyBytes)): Uint16Array {
+  pickKeys(
+    keys: Uint8Array,
+    keyBytes: number,
+    out = new Uint16Array(Math.floor(keys.length / keyBytes)),
+  ): Uint16Array {
     return this.#inBulk().pickKeys(keys, keyBytes, out);
   }
 

@@ -110,6 +110,15 @@ describe('picks', () => {
     expect(() => new LoadBalancer({ members: named(2) }).pick(text)).toThrow(words);
   });
 
+  it('want a key, a size and whole keys', () => {
+    const refused = (options: object) => () => new LoadBalancer({ members: named(2), ...options });
+    expect(refused({ key: 'foo' })).toThrow('key: foo is none of source-ip');
+    expect(refused({ size: 0 })).toThrow('size: 1 to 1,048,576');
+    const balancer = new LoadBalancer({ members: named(2) });
+    expect(() => balancer.pickKeys(new Uint8Array(7), 4)).toThrow('whole keys of 4 bytes');
+    expect(() => balancer.pickKeys(new Uint8Array(7), 0)).toThrow();
+  });
+
   it('refuse a flow that lacks what the key wants', () => {
     const balancer = new LoadBalancer({ members: named(2), key: 'symmetric' });
     expect(() => balancer.pick('10.0.0.1')).toThrow('no flow for the key symmetric');
