@@ -8,6 +8,9 @@ const texts: { readonly [V in ViewName]: (view: Views[V]) => Lines } = {
   route: routeText,
   session: sessionText,
   'security-associations': saText,
+  'tunnel-map': tunnelMapText,
+  'tunnel-map-summary': tunnelMapSummaryText,
+  'tunnel-distribution': tunnelDistributionText,
   'traffic-load-balance': loadBalanceText,
   'load-balance-groups': groupText,
   'forwarding-table': forwardingText,
@@ -137,6 +140,60 @@ function saText({ activeTunnels, securityAssociations, generation }: Views['secu
 type Facts = readonly (readonly [string, string | number | bigint])[];
 
 const factLines = (facts: Facts): Lines => facts.map(([name, value]) => `${name.padEnd(40)}: ${value}`);
+
+function tunnelMapText({ units }: Views['tunnel-map']): Lines {
+  const rows = units.map(({ unit, worker, flowThreads, ikeGateways, ipsecTunnels, loadFactor }) =>
+    [unit, worker, flowThreads, ikeGateways, ipsecTunnels, loadFactor.toFixed(2)].map(String),
+  );
+  const heads = ['SPU', 'Worker', 'Flow RT threads', 'IKE Gateways', 'IPsec Tunnels', 'Load factor'];
+  return [
+    tableText(
+      heads.map((head, i) => ({ head, align: i === 0 ? 'left' : 'right' }) as const),
+      rows,
+    ),
+  ];
+}
+
+function tunnelMapSummaryText({ ikeGateways }: Views['tunnel-map-summary']): Lines {
+  const rows = ikeGateways.map(({ ikeGateway, localAddress, routingInstance, kind, unit, ipsecTunnels }) => [
+    ikeGateway,
+    localAddress,
+    routingInstance,
+    kind,
+    unit,
+    String(ipsecTunnels.length),
+  ]);
+  const columns = [
+    { head: 'IKE Gateway' },
+    { head: 'Local address' },
+    { head: 'Routing instance' },
+    { head: 'Type' },
+    { head: 'SPU' },
+    { head: 'IPsec Tunnels', align: 'right' },
+  ] as const;
+  return [
+    ...(rows.length === 0 ? [] : [tableText(columns, rows)]),
+    `Total IKE gateways: ${ikeGateways.length}`,
+  ];
+}
+
+/** The columns of the reference's table: each unit, gateway and tunnel once. */
+function tunnelDistributionText({ units }: Views['tunnel-distribution']): Lines {
+  const rows = units.flatMap(({ unit, loadFactor, gateways }) => {
+    const own = gateways.flatMap(({ ikeGateway, ipsecTunnels }) =>
+      ipsecTunnels.map((tunnel, i) => [i === 0 ? ikeGateway : '', tunnel]),
+    );
+    const list = own.length === 0 ? [['-', '-']] : own;
+    return list.map((row, i) => [i === 0 ? unit : '', ...row, i === 0 ? loadFactor.toFixed(2) : '']);
+  });
+  const columns = [
+    { head: 'SPU' },
+    { head: 'IKE Gateway' },
+    { head: 'IPsec Tunnel' },
+    { head: 'Load factor', align: 'right' },
+  ] as const;
+  return [tableText(columns, rows)];
+}
 
 function loadBalanceText({ virtualServices }: Views['traffic-load-balance']): Lines {
   return virtualServices.flatMap((service) => {

@@ -33,6 +33,24 @@ const topics: readonly Topic[] = [
     what: 'IPsec SAs of every tunnel (vpn-name NAME)',
   },
   {
+    view: 'tunnel-map',
+    words: ['security', 'ike', 'tunnel-map'],
+    aliases: ['tunnel-map'],
+    what: 'IKE gateways and tunnels of each worker',
+  },
+  {
+    view: 'tunnel-map-summary',
+    words: ['security', 'ike', 'tunnel-map', 'summary'],
+    aliases: [],
+    what: 'the worker that each IKE gateway is anchored on',
+  },
+  {
+    view: 'tunnel-distribution',
+    words: ['security', 'ipsec', 'tunnel-distribution'],
+    aliases: ['tunnel-distribution'],
+    what: 'the tunnels of each worker, and its load factor',
+  },
+  {
     view: 'packet-drop',
     words: ['security', 'packet-drop', 'records'],
     aliases: ['drops'],
@@ -170,7 +188,9 @@ export function understand(words: readonly string[]): { topic: Topic; params: Re
     ({ topic, length }) =>
       nameOf(topic) === words.slice(0, length).join(' ') || topic.aliases.includes(words[0]!),
   );
-  const chosen = exact.length === 1 ? exact : found;
+  // of words that go on, the topic that takes the most of them
+  const most = Math.max(...found.map(({ length }) => length));
+  const chosen = exact.length === 1 ? exact : found.filter(({ length }) => length === most);
   if (chosen.length > 1) {
     throw new Exit(
       'usage',

@@ -72,6 +72,8 @@ export function tunnelOf(station: BaseStation): { station: Tunnel; gateway: Tunn
   const common = {
     name: `enb${station.number}`,
     id: station.number,
+    // memory wires steer nothing: the worker that has the flow has the tunnel, so that nothing is handed over
+    anchoring: station.number,
     bindInterface: 'st0.0',
     antiReplayWindowSize: 1024,
     extendedSequenceNumber: true,

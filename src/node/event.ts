@@ -104,10 +104,13 @@ export type NodeEvent =
 
 export interface InboundSaRequest extends SaKey {
   readonly tunnel: Tunnel;
+  /** the worker that it belongs to */
+  readonly anchor: number;
 }
 
 export interface OutboundSaRequest extends SaKey {
   readonly tunnel: Tunnel;
+  readonly anchor: number;
   readonly epoch: number;
   readonly nextSequence: bigint;
   /** bytes that the outer packet may have */
@@ -132,14 +135,12 @@ export type NodeAction =
       readonly kind: 'add-sas';
       readonly ticket: number;
       readonly nodeId: number;
-      readonly workers: number;
       readonly inbound: readonly InboundSaRequest[];
       readonly outbound: readonly OutboundSaRequest[];
     }
   /** Before the publication that goes with it. */
   | {
       readonly kind: 'change-sas';
-      readonly workers: number;
       readonly inbound: readonly ChangedSa[];
       readonly outbound: readonly ChangedOutboundSa[];
     }

@@ -31,17 +31,17 @@ export function performNative(plane: NativePlane, node: number, action: NodeActi
 }
 
 function addSas(plane: NativePlane, node: number, action: NodeAction & { kind: 'add-sas' }): NodeEvent {
-  const { ticket, nodeId, workers, inbound, outbound } = action;
+  const { ticket, nodeId, inbound, outbound } = action;
   const inboundIndices = withKeys(inbound, (keys) =>
     plane.addInboundSas(
       node,
-      inbound.map((request, i) => inboundOptions(request, keys[i]!, workers)),
+      inbound.map((request, i) => inboundOptions(request, keys[i]!)),
     ),
   );
   const outboundIndices = withKeys(outbound, (keys) =>
     plane.addOutboundSas(
       node,
-      outbound.map((request, i) => outboundOptions(request, keys[i]!, workers, nodeId)),
+      outbound.map((request, i) => outboundOptions(request, keys[i]!, nodeId)),
     ),
   );
   const added = (requests: readonly InboundSaRequest[], indices: readonly number[]): AddedSa[] =>
@@ -54,8 +54,9 @@ function addSas(plane: NativePlane, node: number, action: NodeAction & { kind: '
   };
 }
 
-/** SAs keep their keys and numbers: what stands here for these is not looked at. */
+/** SAs keep their keys, numbers and workers: what stands here for these is not looked at. */
 const kept = {
+  anchor: 0,
   key: new Uint8Array(20),
   nodeId: 1,
   epoch: 0,
@@ -63,18 +64,18 @@ const kept = {
 };
 
 function changeSas(plane: NativePlane, node: number, action: NodeAction & { kind: 'change-sas' }): void {
-  const { workers, inbound, outbound } = action;
+  const { inbound, outbound } = action;
   plane.changeSas(
     node,
     'inbound',
-    inbound.map((change) => ({ index: change.index, ...inboundOptions(change, kept.key, workers) })),
+    inbound.map((change) => ({ index: change.index, ...inboundOptions({ ...change, ...kept }, kept.key) })),
   );
   plane.changeSas(
     node,
     'outbound',
     outbound.map((change) => ({
       index: change.index,
-      ...outboundOptions({ ...change, ...kept }, kept.key, workers, kept.nodeId),
+      ...outboundOptions({ ...change, ...kept }, kept.key, kept.nodeId),
     })),
   );
 }
@@ -98,7 +99,7 @@ const noLifetime = {
   hardKilobytes: 0n,
 };
 
-function commonOptions(tunnel: Tunnel, workers: number) {
+function commonOptions(tunnel: Tunnel) {
   return {
     extendedSequenceNumber: tunnel.extendedSequenceNumber,
     selectors: tunnel.selectors.map(
@@ -110,23 +111,19 @@ function commonOptions(tunnel: Tunnel, workers: number) {
         remotePorts: [0, 65_535],
       }),
     ),
-    anchor: anchorOf(tunnel.id, workers),
     tunnel: tunnel.id,
     lifetime: noLifetime,
   };
 }
 
-/** The worker that a tunnel belongs to. */
-export const anchorOf = (tunnelId: number, workers: number) => tunnelId % workers;
-
 function inboundOptions(
-  { tunnel, spi, highestSequence }: Omit<InboundSaRequest, 'key'>,
+  { tunnel, anchor, spi, highestSequence }: Omit<InboundSaRequest, 'key'>,
   key: Uint8Array,
-  workers: number,
 ): InboundSaOptions {
   const { antiReplayWindowSize, copyOuterDscp } = tunnel;
   return {
-    ...commonOptions(tunnel, workers),
+    ...commonOptions(tunnel),
+    anchor,
     spi,
     key,
     replayWindow: antiReplayWindowSize ?? 0,
@@ -136,13 +133,13 @@ function inboundOptions(
 }
 
 function outboundOptions(
-  { tunnel, spi, epoch, nextSequence, mtu, routingInstance }: Omit<OutboundSaRequest, 'key'>,
+  { tunnel, anchor, spi, epoch, nextSequence, mtu, routingInstance }: Omit<OutboundSaRequest, 'key'>,
   key: Uint8Array,
-  workers: number,
   nodeId: number,
 ): OutboundSaOptions {
   return {
-    ...commonOptions(tunnel, workers),
+    ...commonOptions(tunnel),
+    anchor,
     spi,
     key,
     source: tunnel.localAddress.bytes,

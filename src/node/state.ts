@@ -9,6 +9,7 @@ import type {
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 import { emptyTable, type RouteTable } from '../routing/table.js';
+import { type Anchors, noAnchors } from './anchor.js';
 import type { AddedSa, NodeAction, Setup } from './event.js';
 import { Numbering } from './numbering.js';
 import type { Tunnel, TunnelKeys } from './tunnel.js';
@@ -114,6 +115,8 @@ export interface Group extends GroupPlan {
 
 export interface TunnelState {
   readonly tunnel: Tunnel;
+  /** the worker that its SAs belong to */
+  readonly anchor: number;
   readonly inbound: readonly AddedSa[];
   /** null: refused */
   readonly outbound: AddedSa | null;
@@ -141,6 +144,8 @@ export interface NodeState {
   /** ports that are not open, by name */
   readonly closedPorts: ReadonlySet<string>;
   readonly tunnels: ReadonlyMap<string, TunnelState>;
+  /** of IKE gateways, by gatewayOf() */
+  readonly anchors: Anchors;
   /** keys that were handed to the native core, by ticket */
   readonly adding: ReadonlyMap<number, readonly TunnelKeys[]>;
   /** neighbours that answer, by neighbourKey() */
@@ -176,6 +181,7 @@ export const emptyNode: NodeState = {
   kept: new Map(),
   closedPorts: new Set(),
   tunnels: new Map(),
+  anchors: noAnchors,
   adding: new Map(),
   reachable: new Set(),
   routers: new Set(),

@@ -3,14 +3,17 @@ import type { Config, VpnConfig } from '../config/config.js';
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 import type { Secret } from '../model/secret.js';
+import type { GatewayKind } from './anchor.js';
 
 export interface Tunnel {
   readonly name: string;
-  /** the same for both directions and every rekey; its SAs belong to worker id modulo workers */
+  /** the same for both directions and every rekey */
   readonly id: number;
   /** the peer's outer address, and ours */
   readonly gateway: Address;
   readonly localAddress: Address;
+  /** how the gateway at the other end is anchored (anchor.ts); a number: on this unit, whatever its load */
+  readonly anchoring: GatewayKind | number;
   /** where outer packets are routed */
   readonly routingInstance: string;
   /** st0 unit: its zone and routing instance are those of the decrypted packets */
@@ -71,6 +74,13 @@ export function manualTunnels(
   }));
 }
 
+/**
+ * The IKE gateway that a tunnel runs over, which all IPsec sessions of one are anchored with: tunnels of the same local and
+ * remote gateway addresses are on the same unit (reference: IPsec VPN overview).
+ */
+export const gatewayOf = ({ routingInstance, localAddress, gateway }: Tunnel): string =>
+  `${routingInstance} ${localAddress} ${gateway}`;
+
 /** id: see Tunnel. */
 export function manualTunnel(vpn: VpnConfig, id: number): Tunnel {
   const { gateway, localAddress, routingInstance } = vpn.manual;
@@ -79,6 +89,7 @@ export function manualTunnel(vpn: VpnConfig, id: number): Tunnel {
     id,
     gateway,
     localAddress,
+    anchoring: 'site-to-site',
     routingInstance,
     bindInterface: vpn.bindInterface,
     selectors: vpn.trafficSelectors.map(({ localIp, remoteIp }) => ({ local: localIp, remote: remoteIp })),

@@ -3,11 +3,12 @@ import type { AriExportConfig } from '../config/config.js';
 import { type Announcement, tunnelRoute, tunnelRoutesBySource } from '../routing/ari.js';
 import type { Route } from '../routing/route.js';
 import { adjacencies, changeRoutes } from '../routing/table.js';
+import { anchorGateways, type GatewayKind, pinGateways, releaseGateways } from './anchor.js';
 import type { AddedSa, ChangedOutboundSa, NodeAction, OutboundSaRequest, PrefixOfInstance } from './event.js';
 import { groupBy } from './group-by.js';
 import type { Stepped } from './services.js';
 import { type NodeState, type TunnelState, withDirty } from './state.js';
-import type { Tunnel, TunnelKeys } from './tunnel.js';
+import { gatewayOf, type Tunnel, type TunnelKeys } from './tunnel.js';
 
 /**
  * Keys go to the native core first; routes and SPIs follow once it has said where the SAs are. SAs that are kept go by
@@ -21,7 +22,10 @@ export function tunnelsKeyed(state: NodeState, keys: readonly TunnelKeys[]): Ste
   const mtuTo = pathMtu(state);
   const changed = keys.filter(({ kept, outbound: sa }) => sa === null || (kept?.length ?? 0) > 0);
   if (changed.length > 0) actions.push(changeKept(state, changed, mtuTo));
-  for (const { tunnel, outbound: sa, epoch, nextSequence } of keys) {
+  const anchors = anchored(state, keys);
+  const unitOf = (of: TunnelKeys) => unitOfTunnel({ ...state, anchors }, of);
+  for (const of of keys) {
+    const { tunnel, outbound: sa, epoch, nextSequence } = of;
     if (sa === null) continue;
     const refusal = sealingRefused(nodeId, epoch);
     if (refusal !== null) {
@@ -31,23 +35,25 @@ export function tunnelsKeyed(state: NodeState, keys: readonly TunnelKeys[]): Ste
     outbound.push({
       ...sa,
       tunnel,
+      anchor: unitOf(of),
       epoch: epoch!,
       nextSequence,
       mtu: mtuTo(tunnel.routingInstance, tunnel.gateway),
       routingInstance: state.numberings.routingInstances.of(tunnel.routingInstance),
     });
   }
-  const inbound = keys.flatMap(({ tunnel, inbound: sas }) => sas.map((sa) => ({ ...sa, tunnel })));
+  const inbound = keys.flatMap((of) =>
+    of.inbound.map((sa) => ({ ...sa, tunnel: of.tunnel, anchor: unitOf(of) })),
+  );
   actions.push({
     kind: 'add-sas',
     ticket,
     nodeId: nodeId ?? 0,
-    workers: state.setup.workers,
     inbound,
     outbound,
   });
   return {
-    state: { ...state, ticket: ticket + 1, adding: new Map(state.adding).set(ticket, keys) },
+    state: { ...state, anchors, ticket: ticket + 1, adding: new Map(state.adding).set(ticket, keys) },
     actions,
   };
 }
@@ -59,7 +65,6 @@ function changeKept(
 ): NodeAction {
   return {
     kind: 'change-sas',
-    workers: state.setup.workers,
     inbound: keys.flatMap(({ tunnel, kept = [] }) =>
       (state.tunnels.get(tunnel.name)?.inbound ?? []).flatMap(({ spi, index }) =>
         kept.includes(spi) ? [{ tunnel, spi, index }] : [],
@@ -98,8 +103,7 @@ export function tunnelsReconfigured(before: NodeState, state: NodeState, nowMs: 
       outbound.push(changedOutbound(state, tunnel, sa, mtuTo));
   }
   const actions: NodeAction[] = [];
-  if (outbound.length > 0)
-    actions.push({ kind: 'change-sas', workers: state.setup.workers, inbound: [], outbound });
+  if (outbound.length > 0) actions.push({ kind: 'change-sas', inbound: [], outbound });
   const exports = exportsReconfigured(before, state);
   return {
     state: withRoutesOf(exports.state, moved, nowMs),
@@ -162,6 +166,32 @@ function routesOf(state: NodeState, tunnel: Tunnel, nowMs: number): Route[] {
   );
 }
 
+const keepsSas = ({ kept, outbound }: TunnelKeys) => outbound === null || (kept?.length ?? 0) > 0;
+
+/** All SAs of a tunnel are on one worker: while any goes on, it is the one that it has. */
+function unitOfTunnel({ anchors, tunnels }: NodeState, of: TunnelKeys): number {
+  const before = keepsSas(of) ? tunnels.get(of.tunnel.name) : undefined;
+  return before?.anchor ?? anchors.gateways.get(gatewayOf(of.tunnel))!.unit;
+}
+
+/** Each gateway of these tunnels on its unit. One flow thread a unit: a worker has no more. */
+function anchored(state: NodeState, keys: readonly TunnelKeys[]): NodeState['anchors'] {
+  const flowThreads = new Array<number>(state.setup.workers).fill(1);
+  const pinned = new Map<string, number>();
+  const wanted = new Map<string, GatewayKind>();
+  for (const of of keys) {
+    const { tunnel } = of;
+    const { anchoring } = tunnel;
+    const name = gatewayOf(tunnel);
+    // a tunnel whose SAs go on brings its worker along when its gateway has another name from now on
+    if (keepsSas(of) && state.tunnels.has(tunnel.name) && !state.anchors.gateways.has(name))
+      pinned.set(name, unitOfTunnel(state, of));
+    else if (typeof anchoring === 'number') pinned.set(name, anchoring % flowThreads.length);
+    else wanted.set(name, anchoring);
+  }
+  return anchorGateways(pinGateways(state.anchors, pinned), wanted, flowThreads);
+}
+
 /** IV = node-id (4 bits) | epoch (12) | counter (48): with any of them unknown an IV might come twice. */
 export function sealingRefused(nodeId: number | null, epoch: number | null): string | null {
   if (nodeId === null) return 'nothing is sealed: system.node-id is missing';
@@ -203,7 +233,8 @@ export function sasAdded(
   const keyed: string[] = [];
   const rerouted: Tunnel[] = [];
   const withdrawn: NodeAction[] = [];
-  for (const { tunnel, kept: keptSpis = [], outbound: key } of keys) {
+  for (const of of keys) {
+    const { tunnel, kept: keptSpis = [], outbound: key } = of;
     const before = tunnels.get(tunnel.name);
     const isKept = ({ spi }: AddedSa) => keptSpis.includes(spi);
     const kept = before?.inbound.filter(isKept) ?? [];
@@ -215,6 +246,7 @@ export function sasAdded(
     const stays = before !== undefined && hasSameRoutes(before.tunnel, tunnel);
     const after: TunnelState = {
       tunnel,
+      anchor: unitOfTunnel(state, of),
       inbound: [...kept, ...(inboundOf.get(tunnel.name) ?? [])],
       outbound: sa,
       proven: before?.proven ?? false,
@@ -227,7 +259,8 @@ export function sasAdded(
     rerouted.push(tunnel);
     if (before !== undefined) withdrawn.push(...withdrawalsOf(state, before, after));
   }
-  const next = withDirty({ ...state, adding, tunnels, retiring }, 'routes', 'spis');
+  const anchors = released({ ...state, adding }, tunnels);
+  const next = withDirty({ ...state, adding, tunnels, anchors, retiring }, 'routes', 'spis');
   const announced = tunnelsProven(withRoutesOf(next, rerouted, nowMs), keyed);
   return { state: announced.state, actions: [...withdrawn, ...announced.actions] };
 }
@@ -273,9 +306,23 @@ export function tunnelsRemoved(state: NodeState, names: readonly string[]): Step
     removeIf: ({ protocol, origin }) => protocol === 'ari-ts' && gone.has(origin),
   });
   return {
-    state: withDirty({ ...state, tunnels, retiring, routes }, 'routes', 'spis'),
+    state: withDirty(
+      { ...state, tunnels, anchors: released(state, tunnels), retiring, routes },
+      'routes',
+      'spis',
+    ),
     actions: [...withdrawn].map(([router, list]) => ({ kind: 'withdraw', router, routes: list })),
   };
+}
+
+/** A gateway without tunnels, keys under way counted, loads no unit. */
+function released(state: NodeState, tunnels: NodeState['tunnels']): NodeState['anchors'] {
+  const used = new Set([...tunnels.values()].map(({ tunnel }) => gatewayOf(tunnel)));
+  for (const keys of state.adding.values()) for (const { tunnel } of keys) used.add(gatewayOf(tunnel));
+  return releaseGateways(
+    state.anchors,
+    [...state.anchors.gateways.keys()].filter((name) => !used.has(name)),
+  );
 }
 
 /** These tunnels end here: every router with a session hears of their routes that has not yet. */

@@ -39,6 +39,11 @@ describe('what show understands', () => {
     ['route', 'route', {}],
     ['rou table TRUST_VR', 'route', { table: 'TRUST_VR' }],
     ['counters', 'counters', {}],
+    ['security ike tunnel-map', 'tunnel-map', {}],
+    ['security ike tunnel-map summary', 'tunnel-map-summary', {}],
+    ['sec ike tunnel-m sum', 'tunnel-map-summary', {}],
+    ['security ipsec tunnel-distribution', 'tunnel-distribution', {}],
+    ['sec ips tunnel-d', 'tunnel-distribution', {}],
     ['workers', 'workers', {}],
     ['neighbours', 'neighbours', {}],
     ['arp', 'neighbours', {}],
@@ -419,5 +424,59 @@ MNHA_SRX2: http-profile HTTP status 500
     expect(
       showText('security-associations', { activeTunnels: 0, securityAssociations: [], generation: null }),
     ).toEqual(['Total active tunnels: 0     Total IPsec sas: 0']);
+  });
+});
+
+describe('where tunnels are anchored', () => {
+  const gateway = (ikeGateway: string, ...ipsecTunnels: string[]) => ({
+    ikeGateway,
+    localAddress: '10.0.0.1',
+    routingInstance: 'default',
+    kind: 'site-to-site' as const,
+    unit: 'SPU0',
+    worker: 0,
+    ipsecTunnels,
+  });
+  const unit = (worker: number, ikeGateways: number, ipsecTunnels: number) => ({
+    unit: `SPU${worker}`,
+    worker,
+    flowThreads: 1,
+    ikeGateways,
+    ipsecTunnels,
+    loadFactor: ipsecTunnels,
+  });
+  const text = (lines: readonly string[]) =>
+    lines.flatMap((line) => line.split('\n')).map((line) => line.trim().replaceAll(/ {2,}/g, ' | '));
+
+  it('is told by unit', () => {
+    expect(text(showText('tunnel-map', { units: [unit(0, 2, 3), unit(1, 0, 0)] }))).toEqual([
+      'SPU | Worker | Flow RT threads | IKE Gateways | IPsec Tunnels | Load factor',
+      'SPU0 | 0 | 1 | 2 | 3 | 3.00',
+      'SPU1 | 1 | 1 | 0 | 0 | 0.00',
+    ]);
+  });
+
+  it('is told by gateway', () => {
+    const ikeGateways = [gateway('10.20.0.1', 'enb1', 'enb2')];
+    expect(text(showText('tunnel-map-summary', { ikeGateways }))).toEqual([
+      'IKE Gateway | Local address | Routing instance | Type | SPU | IPsec Tunnels',
+      '10.20.0.1 | 10.0.0.1 | default | site-to-site | SPU0 | 2',
+      'Total IKE gateways: 1',
+    ]);
+  });
+
+  it('is told by tunnel, each unit and gateway once', () => {
+    const gateways = [gateway('10.20.0.1', 'enb1', 'enb2'), gateway('10.20.0.2', 'enb3')];
+    const units = [
+      { ...unit(0, 2, 3), gateways },
+      { ...unit(1, 0, 0), gateways: [] },
+    ];
+    expect(text(showText('tunnel-distribution', { units }))).toEqual([
+      'SPU | IKE Gateway | IPsec Tunnel | Load factor',
+      'SPU0 | 10.20.0.1 | enb1 | 3.00',
+      'enb2',
+      '10.20.0.2 | enb3',
+      'SPU1 | - | - | 0.00',
+    ]);
   });
 });

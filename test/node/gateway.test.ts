@@ -54,7 +54,10 @@ describe('manual keys', () => {
   const [add] = ofKind(actions, 'add-sas');
 
   it('become an SA a direction, with this node and its epoch in the IV', () => {
-    expect(add).toMatchObject({ nodeId: 1, workers: 2 });
+    expect(add).toMatchObject({ nodeId: 1 });
+    // two gateways over two workers, both directions of a tunnel on one
+    expect(add!.inbound.map(({ anchor }) => anchor)).toEqual([0, 1]);
+    expect(add!.outbound.map(({ anchor }) => anchor)).toEqual([0, 1]);
     expect(add!.outbound.map(({ spi, epoch, mtu }) => [spi, epoch, mtu])).toEqual([
       [0x2001, 5, 2000],
       [0x2002, 5, 2000],

@@ -1,6 +1,7 @@
 /** Answers `show`: which view, with which parameters. */
 import { z } from 'zod';
 import { issueText } from '../protocol.js';
+import { showTunnelDistribution, showTunnelMap, showTunnelMapSummary } from './anchors.js';
 import { showCounters, showNeighbours, showPorts, showWorkers } from './machine.js';
 import type { NodeView } from './node-view.js';
 import { showForwardingTable, showRoutes } from './routes.js';
@@ -41,6 +42,9 @@ const views: { readonly [V in ViewName]: (node: NodeView, params: unknown) => Vi
     showForwardingTable,
   ),
   'load-balance-groups': view(z.strictObject({ group: z.string().max(255).optional() }), showGroups),
+  'tunnel-map': view(z.strictObject({}), showTunnelMap),
+  'tunnel-map-summary': view(z.strictObject({}), showTunnelMapSummary),
+  'tunnel-distribution': view(z.strictObject({}), showTunnelDistribution),
   counters: view(z.strictObject({ all: z.boolean().optional() }), showCounters),
   'packet-drop': view(z.strictObject({ most: z.int().min(1).max(10_000).optional() }), showDrops),
   workers: view(z.strictObject({}), showWorkers),

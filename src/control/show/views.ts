@@ -159,6 +159,30 @@ export interface SasView {
   readonly generation: number | null;
 }
 
+/** A unit (a services processing unit of the reference documents): here a worker, with one flow thread. */
+export interface UnitView {
+  readonly unit: string;
+  readonly worker: number;
+  readonly flowThreads: number;
+  readonly ikeGateways: number;
+  readonly ipsecTunnels: number;
+  /** tunnels / flow threads */
+  readonly loadFactor: number;
+}
+
+/** Where an IKE gateway is anchored, and all its IPsec sessions with it. */
+export interface GatewayView {
+  /** its address */
+  readonly ikeGateway: string;
+  readonly localAddress: string;
+  readonly routingInstance: string;
+  readonly kind: 'site-to-site' | 'dynamic';
+  readonly unit: string;
+  readonly worker: number;
+  /** names of its VPNs */
+  readonly ipsecTunnels: readonly string[];
+}
+
 export interface RealServiceView {
   readonly name: string;
   readonly address: string;
@@ -274,6 +298,11 @@ export interface Views {
   readonly route: { readonly routes: readonly RouteView[] };
   readonly session: SessionsView;
   readonly 'security-associations': SasView;
+  readonly 'tunnel-map': { readonly units: readonly UnitView[] };
+  readonly 'tunnel-map-summary': { readonly ikeGateways: readonly GatewayView[] };
+  readonly 'tunnel-distribution': {
+    readonly units: readonly (UnitView & { readonly gateways: readonly GatewayView[] })[];
+  };
   readonly 'traffic-load-balance': { readonly virtualServices: readonly VirtualServiceView[] };
   readonly 'forwarding-table': { readonly tables: readonly ForwardingTableView[] };
   readonly 'load-balance-groups': {
