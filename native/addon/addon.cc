@@ -11,6 +11,7 @@
 #include "esp_binding.h"
 #include "flow_binding.h"
 #include "interface_binding.h"
+#include "kernel_binding.h"
 #include "plane_binding.h"
 #include "worker_binding.h"
 
@@ -56,6 +57,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("OutboundSa", OutboundSaBinding::define(env));
   exports.Set("FlowTally", FlowTallyBinding::define(env));
   exports.Set("PickTable", PickTableBinding::define(env));
+  exports.Set("Kernel", KernelBinding::define(env));
   function("createPlane", create_plane);
   function("attachPlane", attach_plane);
   function("planesAlive", planes_alive);

@@ -69,6 +69,7 @@ Napi::Function PlaneBinding::define(Napi::Env env) {
                          InstanceMethod<&Self::counter_totals>("counterTotals"),
                          InstanceMethod<&Self::statistics>("statistics"),
                          InstanceMethod<&Self::neighbours>("neighbours"),
+                         InstanceMethod<&Self::learn_neighbours>("learnNeighbours"),
                          InstanceMethod<&Self::drop_records>("dropRecords"),
                          InstanceMethod<&Self::sessions>("sessions"),
                          InstanceMethod<&Self::flows>("flows"),

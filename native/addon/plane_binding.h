@@ -86,6 +86,7 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   Napi::Value counter_totals(const Napi::CallbackInfo& info);
   Napi::Value statistics(const Napi::CallbackInfo& info);
   Napi::Value neighbours(const Napi::CallbackInfo& info);
+  void learn_neighbours(const Napi::CallbackInfo& info);
   Napi::Value drop_records(const Napi::CallbackInfo& info);
   Napi::Value sessions(const Napi::CallbackInfo& info);
   Napi::Value flows(const Napi::CallbackInfo& info);

@@ -180,6 +180,20 @@ Napi::Value PlaneBinding::statistics(const Napi::CallbackInfo& info) {
   return out;
 }
 
+void PlaneBinding::learn_neighbours(const Napi::CallbackInfo& info) {
+  NeighbourTable& table = forwarder(Arg(info, 0, "learnNeighbours.node")).neighbours();
+  const Arg list(info, 1, "learnNeighbours.neighbours");
+  const uint32_t count = list.items(kMostIndices);
+  const uint64_t now = stepped_to_ != 0 ? stepped_to_ : monotonic_ns();
+  for (uint32_t i = 0; i < count; ++i) {
+    const Arg entry = list.at(i);
+    const Address address = entry.get("address").address();
+    const Span mac = entry.get("mac").bytes({6});
+    const uint32_t index = table.find_or_insert(entry.get("interface").integer<uint16_t>(0, 65535), address);
+    if (index != NeighbourTable::kNone) table.learn(index, mac.data, now);
+  }
+}
+
 Napi::Value PlaneBinding::neighbours(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const NeighbourTable& table = forwarder(Arg(info, 0, "neighbours.node")).neighbours();

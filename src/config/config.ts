@@ -17,6 +17,8 @@ export interface Config {
   /** [0] is the default instance, which everything that names none belongs to */
   readonly routingInstances: readonly RoutingInstanceConfig[];
   readonly autoRouteInjection: AutoRouteInjectionConfig;
+  /** null: the kernel's routes are left alone */
+  readonly kernelRoutes: KernelRoutesConfig | null;
   readonly filters: readonly FilterConfig[];
   readonly networkMonitoring: readonly MonitoringProfileConfig[];
   readonly trafficLoadBalance: readonly TlbInstanceConfig[];
@@ -137,6 +139,25 @@ export interface AriExportConfig {
   /** our address on the router's side; families without one are not exported */
   readonly nextHop: Readonly<Record<Family, Address | null>>;
 }
+
+/** Routes to and from the kernel, for routing daemons beside the node. */
+export interface KernelRoutesConfig {
+  /** which routes the kernel is told of */
+  readonly export: readonly KernelRouteKind[];
+  /** whether its routes through interfaces that a port shares with it are taken */
+  readonly import: boolean;
+  /** a TUN interface of the node's own that exported routes lead into: they go when it goes */
+  readonly interface: string;
+  readonly table: number;
+  /** whose routes they are, by number (`proto` of ip-route) */
+  readonly protocol: number;
+}
+
+/**
+ * ari-ts: what is behind tunnels that are here. virtual-service: addresses of virtual services whose route is there.
+ * tunnel-endpoint: addresses on lo0 that VPNs end at.
+ */
+export type KernelRouteKind = 'ari-ts' | 'virtual-service' | 'tunnel-endpoint';
 
 export interface FilterConfig {
   readonly name: string;

@@ -5,6 +5,7 @@ import type {
   FilterConfig,
   FlowConfig,
   InterfaceConfig,
+  KernelRoutesConfig,
   MonitoringProfileConfig,
   PolicyConfig,
   PortConfig,
@@ -27,6 +28,7 @@ export interface Sections {
   /** named `instance prefix`, with ` preference N` behind it where that is not the usual one */
   'static-route': StaticRouteConfig;
   'auto-route-injection': AriExportConfig;
+  'kernel-routes': KernelRoutesConfig;
   /** named `family filter` */
   filter: FilterConfig;
   profile: MonitoringProfileConfig;
@@ -51,6 +53,7 @@ export const sectionText: { readonly [S in keyof Sections]: string } = {
   'routing-instance': 'routing instance',
   'static-route': 'static route',
   'auto-route-injection': 'auto-route-injection export',
+  'kernel-routes': 'routes to and from the kernel',
   filter: 'firewall filter',
   profile: 'network-monitoring profile',
   'traffic-load-balance': 'traffic-load-balance instance',
@@ -115,6 +118,7 @@ function partsOf(config: Config): Map<string, Part> {
     }
   }
   for (const router of config.autoRouteInjection.export) add('auto-route-injection', router.name, router);
+  if (config.kernelRoutes !== null) add('kernel-routes', '', config.kernelRoutes);
   for (const filter of config.filters) add('filter', `${filter.family} ${filter.name}`, filter);
   for (const profile of config.networkMonitoring) add('profile', profile.name, profile);
   for (const { groups, virtualServices, ...instance } of config.trafficLoadBalance) {

@@ -12,6 +12,18 @@ export const limits = {
   mtu: { least: 576, leastInet6: 1280, most: 9600, fallback: 1500 },
   vlanId: { least: 1, most: 4094 },
   unit: { least: 0, most: 16_385 },
+  kernelRoutes: {
+    interface: 'penstock0',
+    /** 253…255 are the kernel's default, main and local */
+    table: { least: 1, most: 0xffff_ffff, fallback: 100, taken: [253, 254, 255] },
+    /** below are the kernel's own and those of daemons that came early (rtnetlink.h, rt_protos of iproute2) */
+    protocol: {
+      least: 19,
+      most: 255,
+      fallback: 200,
+      taken: { 42: 'babel', 84: 'ovn', 186: 'bgp', 187: 'isis', 188: 'ospf', 189: 'rip', 192: 'eigrp' },
+    },
+  },
   tlb: {
     groups: 2_000,
     membersPerGroup: 256,

@@ -1,4 +1,5 @@
 /** What of a change a running node can take, and what wants a restart. */
+import type { KernelRoutesConfig } from './config.js';
 import type { Change, Sections } from './diff.js';
 
 export interface Refusal {
@@ -35,6 +36,8 @@ export function refusals(changes: readonly Change[]): Refusal[] {
         ];
       case 'vpn':
         return vpnRefusals(change);
+      case 'kernel-routes':
+        return kernelRefusals(change);
       default:
         return [];
     }
@@ -49,6 +52,15 @@ function systemRefusals({ before, after }: Change & { section: 'system' }): Refu
     const [path, why] = fixed;
     return [{ path, message: `cannot change while the node runs: ${why}; ${restart}` }];
   });
+}
+
+/** The interface that routes lead into, and what listens to the kernel, are there from the start. Which routes go may change. */
+function kernelRefusals({ before, after }: Change & { section: 'kernel-routes' }): Refusal[] {
+  const fixed = (of: KernelRoutesConfig | null) =>
+    of === null ? '' : [of.import, of.interface, of.table, of.protocol, of.export.length > 0].join(' ');
+  if (fixed(before) === fixed(after)) return [];
+  const message = `only which routes are exported can change while the node runs; ${restart}`;
+  return [{ path: 'routing-options.kernel', message }];
 }
 
 /** Numbers of 32 and of 64 bits are not one sequence, so keys do not go from one to the other. */

@@ -1,6 +1,7 @@
 import { Context, type Surroundings } from './compile/context.js';
 import { compileFilters } from './compile/filters.js';
 import { compileInterfaces, Reach } from './compile/interfaces.js';
+import { compileKernelRoutes } from './compile/kernel-routes.js';
 import { compileProfiles } from './compile/monitoring.js';
 import {
   compileAutoRouteInjection,
@@ -117,6 +118,7 @@ function compile(context: Context, file: string): Config {
   checkEveryInterfaceHasAZone(context, interfaces);
   const reach = new Reach(interfaces);
   const routingInstances = compileRoutingInstances(context, reach);
+  const vpns = compileVpns(context, instanceOf, reach);
   return {
     file,
     system: {
@@ -131,10 +133,11 @@ function compile(context: Context, file: string): Config {
     interfaces,
     routingInstances,
     autoRouteInjection: compileAutoRouteInjection(context),
+    kernelRoutes: compileKernelRoutes(context, { ports, interfaces, vpns }),
     filters: compileFilters(context),
     networkMonitoring: compileProfiles(context, interfaces),
     trafficLoadBalance: compileTlb(context, interfaces, reach),
-    vpns: compileVpns(context, instanceOf, reach),
+    vpns,
     zones,
     policies: compilePolicies(context),
     defaultPolicy: document.security?.policies?.['default-policy'] ?? 'deny-all',

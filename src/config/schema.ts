@@ -196,6 +196,25 @@ const autoRouteInjection = f.section({
   ),
 });
 
+const kernelRoutes = f.section({
+  export: f
+    .list(f.word(['ari-ts', 'virtual-service', 'tunnel-endpoint']), 'kinds of routes')
+    .optional()
+    .describe('which routes the kernel is told of'),
+  import: f.flag().describe("the kernel's routes through interfaces that a port shares with it"),
+  interface: kernelInterface()
+    .describe('a TUN interface that the node makes, and exported routes go with')
+    .meta({ default: limits.kernelRoutes.interface }),
+  table: f
+    .integer(limits.kernelRoutes.table)
+    .meta({ default: limits.kernelRoutes.table.fallback })
+    .optional(),
+  protocol: f
+    .integer(limits.kernelRoutes.protocol)
+    .meta({ default: limits.kernelRoutes.protocol.fallback })
+    .optional(),
+});
+
 const protocol = z
   .union([z.string(), z.int().min(0).max(255)], {
     error: 'not a protocol; write its name or number, e.g. esp or 50',
@@ -514,6 +533,7 @@ export const schema = f.section({
   'routing-options': routingOptions
     .extend({
       'auto-route-injection': autoRouteInjection.optional(),
+      kernel: kernelRoutes.optional(),
       'forwarding-table': forwardingTable.optional(),
     })
     .optional(),

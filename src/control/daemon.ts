@@ -3,7 +3,7 @@
  * it, tells it what happens, and answers who asks.
  *
  *   start    control socket → generation → plane and ports → node's tables and SAs → workers → sessions with routers
- *   every 50 ms   neighbours, tunnels that prove themselves, ports that vanish, memory to free
+ *   every 50 ms   neighbours, tunnels that prove themselves, the kernel's routes, ports that vanish, memory to free
  *   stop     routers hear first, then no packet is taken any more, what is held drains, threads and socket go
  */
 import type { AriExportConfig, Config, VpnConfig } from '../config/config.js';
@@ -28,6 +28,7 @@ import { readText, surroundings } from './config-file.js';
 import { drainEvent } from './drain.js';
 import { StartError } from './errors.js';
 import { claimGeneration, epochOf, largestEpoch } from './generation.js';
+import { KernelRoutes } from './kernel-routes.js';
 import { type ApplyReport, type ChangeLine, LiveConfig, sequenceName } from './live-config.js';
 import type { CheckFunction } from './probe/custom.js';
 import { HealthMonitor } from './probe/monitor.js';
@@ -101,6 +102,7 @@ export class Daemon {
   #live!: LiveConfig;
   #tables: TableStore | null = null;
   #server: ControlServer | null = null;
+  #kernelRoutes: KernelRoutes | null = null;
   #sequences: SequenceStore | null = null;
   #stopLooking: () => void = () => {};
   #looks = 0;
@@ -188,9 +190,14 @@ export class Daemon {
     this.#requireFunctions(config);
     this.#server = await ControlServer.listen(this.socket, this.#handler());
     this.#keepTables();
+    const { kernelRoutes } = config;
+    if (kernelRoutes !== null) this.#kernelRoutes = KernelRoutes.open({ kernelRoutes, log, nowMs });
     this.#live.begin(config, config.vpns.length > 0 ? this.#claim() : null);
+    // before the first packet: what is the kernel's own is left to it
+    this.#post(...this.#lookAtKernel());
     this.#dataplane.on('failed', (failure: WorkerFailure) => this.#options.onFailure(failure.message));
     await this.#dataplane.start();
+    this.#kernelRoutes?.begin();
     this.#stopLooking = timers.every(lookMs, () => this.#look());
     this.#updateSessions(config);
     this.#monitor.configure(wantedChecks(config));
@@ -215,7 +222,9 @@ export class Daemon {
     const wait = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
     const wasExporting = [...this.#sessions.values()].some(({ isOpen }) => isOpen);
     for (const session of this.#sessions.values()) session.close();
-    if (wasExporting) await wait(graceMs);
+    const hadRoutes = (this.#kernelRoutes?.exported ?? 0) > 0;
+    this.#kernelRoutes?.withdraw();
+    if (wasExporting || hadRoutes) await wait(graceMs);
     this.#stopLooking();
     this.#monitor.close();
     this.#save('tables of ECMP groups', () => this.#tables?.save());
@@ -241,6 +250,7 @@ export class Daemon {
     }
     if (report.overdue.length > 0)
       this.#options.log(`workers ${report.overdue.join(', ')} did not end in time`);
+    this.#kernelRoutes?.close();
     await this.#server?.close();
     this.#dataplane.close();
   }
@@ -296,6 +306,7 @@ export class Daemon {
     );
     if (tunnels.length > 0) events.push({ kind: 'tunnels-proven', tunnels });
     if (nextDeadline(this.#driver.state) <= nowMs()) events.push({ kind: 'time-passed' });
+    events.push(...this.#lookAtKernel());
     if (events.length > 0) this.#post(...events);
     this.#takePunts();
     plane.collect();
@@ -326,6 +337,10 @@ export class Daemon {
     this.#tables = new TableStore(stateDirectory);
     if (this.#tables.fault !== null) this.#options.log(this.#tables.fault);
     this.#post({ kind: 'tables-kept', tables: new Map(this.#tables.tables) });
+  }
+
+  #lookAtKernel(): NodeEvent[] {
+    return this.#kernelRoutes?.look(this.#dataplane.native, this.#node, this.#driver.state) ?? [];
   }
 
   #lookAtPorts(): void {
@@ -462,6 +477,9 @@ export class Daemon {
         return [];
       case 'keep-table':
         this.#tables?.keep(action.group, action.table);
+        return [];
+      case 'kernel-routes':
+        this.#kernelRoutes?.change(action.add, action.remove);
         return [];
       case 'report':
         this.#options.log(reportText(action.report));

@@ -4,6 +4,7 @@ import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 import type { ChashOptions, TableParts } from '../pipeline/native.js';
 import type { Announcement } from '../routing/ari.js';
+import type { Route } from '../routing/route.js';
 import type { StickyTable } from './state.js';
 import type { SaKey, Tunnel, TunnelKeys } from './tunnel.js';
 
@@ -85,6 +86,8 @@ export type NodeEvent =
   | { readonly kind: 'time-passed' }
   /** Answers build-group. */
   | ({ readonly kind: 'group-built'; readonly group: string; readonly ticket: number } & BuiltTable)
+  /** All the routes that are taken from the kernel now. */
+  | { readonly kind: 'kernel-routes-changed'; readonly routes: readonly Route[] }
   /** On a router: a gateway that exports routes has come, or gone. addresses: its own. */
   | { readonly kind: 'exporter-opened'; readonly exporter: string; readonly addresses: readonly Address[] }
   | { readonly kind: 'exporter-closed'; readonly exporter: string }
@@ -161,6 +164,8 @@ export type NodeAction =
       readonly exporter: string;
       readonly routes: readonly PrefixOfInstance[];
     }
+  /** Routes that the kernel is to have, and no longer. */
+  | { readonly kind: 'kernel-routes'; readonly add: readonly Prefix[]; readonly remove: readonly Prefix[] }
   | { readonly kind: 'report'; readonly report: Report };
 
 /** What people are told. */

@@ -150,6 +150,8 @@ export interface NodeState {
   readonly adding: ReadonlyMap<number, readonly TunnelKeys[]>;
   /** neighbours that answer, by neighbourKey() */
   readonly reachable: ReadonlySet<string>;
+  /** routes that the kernel was told of, by prefix text */
+  readonly exported: ReadonlyMap<string, Prefix>;
   /** routers with a session */
   readonly routers: ReadonlySet<string>;
   /** for what is asked next */
@@ -184,6 +186,7 @@ export const emptyNode: NodeState = {
   anchors: noAnchors,
   adding: new Map(),
   reachable: new Set(),
+  exported: new Map(),
   routers: new Set(),
   ticket: 1,
   dirty: new Set(),

@@ -4,12 +4,14 @@
  */
 import type { Config } from '../config/config.js';
 import { announce, withdraw, withdrawAll } from '../routing/ari.js';
+import { importKernelRoutes } from '../routing/kernel.js';
 import type { Route } from '../routing/route.js';
 import { ecmpGroupKey, interfaceRoutes, staticRoutes } from '../routing/sources.js';
 import { changeRoutes, type RouteTable } from '../routing/table.js';
 import type { NodeAction, NodeEvent, Setup } from './event.js';
 import { groupBy } from './group-by.js';
 import { groupBuilt, timePassed } from './groups.js';
+import { kernelRoutesChange } from './kernel-routes.js';
 import {
   configureServices,
   drained,
@@ -87,6 +89,8 @@ export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped
     }
     case 'routes-withdrawn':
       return rerouted({ state, actions: [] }, withdraw(state.routes, event.exporter, event.routes), nowMs);
+    case 'kernel-routes-changed':
+      return rerouted({ state, actions: [] }, importKernelRoutes(state.routes, event.routes), nowMs);
     case 'export-opened':
       return exportOpened(state, event.router);
     case 'routes-superseded':
@@ -100,10 +104,16 @@ export function flush(state: NodeState): Stepped {
   if (state.dirty.size > 0 && state.config !== null)
     actions.push({ kind: 'publish', parts: dirtyParts(state) });
   actions.push(...state.afterwards);
+  const kernel = kernelRoutesChange(state);
+  actions.push(...kernel.actions);
   const { inbound, outbound } = state.retiring;
   if (inbound.length > 0 || outbound.length > 0) actions.push({ kind: 'retire-sas', inbound, outbound });
   if (actions.length === 0) return { state, actions };
-  return { state: { ...state, dirty: new Set(), afterwards: [], retiring: nothingRetiring }, actions };
+  const { exported } = kernel;
+  return {
+    state: { ...state, exported, dirty: new Set(), afterwards: [], retiring: nothingRetiring },
+    actions,
+  };
 }
 
 /** Announced routes change which neighbour is meant, not which real services there are: groups are judged again. */
@@ -120,7 +130,10 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
     ...interfaceRoutes(present, nowMs),
     ...staticRoutes(config.routingInstances, tunnelBoundTo(config), nowMs),
   ];
-  const routes = changeRoutes(state.routes, { removeIf: ({ protocol }) => protocol !== 'ari-ts', add: own });
+  const routes = changeRoutes(state.routes, {
+    removeIf: ({ protocol }) => protocol !== 'ari-ts' && protocol !== 'kernel',
+    add: own,
+  });
   const { numberings } = state;
   const next: NodeState = {
     ...state,

@@ -485,6 +485,8 @@ export interface NativePlane {
   counterTotals(node: number): number[];
   statistics(node: number, indices: number[]): { packets: bigint; bytes: bigint }[];
   neighbours(node: number): Neighbour[];
+  /** Somebody else (the kernel) knows that they answer, and from where. interface: the node's number. */
+  learnNeighbours(node: number, neighbours: { interface: number; address: Bytes; mac: Bytes }[]): void;
   dropRecords(node: number, most: number): DropRecord[];
   sessions(node: number, worker: number, cursor: bigint, most: number): SessionPage;
   sessionCount(node: number): number;
@@ -627,6 +629,53 @@ export interface NativePickTable {
   pickKeys(keys: Bytes, keyBytes: number, members: Uint16Array): Uint16Array;
 }
 
+/** Something of the kernel's that is there, or (removed) no longer is. Interfaces by the kernel's index. */
+export type KernelChange =
+  | {
+      kind: 'route';
+      removed: boolean;
+      /** of the prefix */
+      address: Bytes;
+      length: number;
+      protocol: number;
+      type: 'unicast' | 'blackhole' | 'other';
+      table: number;
+      /** of its first next hop; 0: none */
+      interface: number;
+      metric: number;
+      gateway: Bytes | null;
+    }
+  /** an address of the kernel's own */
+  | { kind: 'address'; removed: boolean; interface: number; address: Bytes; length: number }
+  | {
+      kind: 'neighbour';
+      removed: boolean;
+      interface: number;
+      address: Bytes;
+      /** stale: its MAC is known, and that it answers is not */
+      state: 'reachable' | 'stale' | 'failed' | 'incomplete';
+      mac: Bytes | null;
+    };
+
+/** The kernel's routes, addresses and neighbours, of this network namespace. */
+export interface NativeKernel {
+  /** Into the route interface, replaced where there is one already. By prefix: null, or the code of what went wrong. */
+  changeRoutes(
+    add: boolean,
+    prefixes: PrefixBytes[],
+    as: { table: number; protocol: number },
+  ): (string | null)[];
+  list(): KernelChange[];
+  /** Since it was last asked; null: some was lost, list anew. */
+  takeChanges(): KernelChange[] | null;
+  /** 0: there is no such interface */
+  indexOf(interfaceName: string): number;
+  /** The kernel asks for it as if it had a packet for it; what comes of it is told by takeChanges(). */
+  askForNeighbour(interfaceIndex: number, address: Bytes): void;
+  /** The route interface goes, and the routes into it. */
+  close(): void;
+}
+
 /** Members are numbered as they were given; the digest does not depend on that. */
 export interface ChashTable {
   /** member per slot; 0xffff everywhere when none is up */
@@ -675,6 +724,14 @@ export interface NativeAddon {
   chashBuild(options: ChashOptions): ChashTable;
   countFlows(options: CountFlowsOptions): FlowCounts;
   readonly FlowTally: new (options: CountOptions & { mostFlows: number }) => NativeFlowTally;
+  /**
+   * routeInterface: a TUN interface to make, which lasts as long as the process at most; null: none. listen: for changes.
+   * Throws with the code of what the system refused.
+   */
+  readonly Kernel: new (options: {
+    routeInterface: string | null;
+    listen: boolean;
+  }) => NativeKernel;
   readonly PickTable: new (options: HasherOptions & { slots: Uint16Array }) => NativePickTable;
 }
 

@@ -2,15 +2,16 @@
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 
-export type RouteProtocol = 'direct' | 'local' | 'tlb' | 'static' | 'ari-ts';
+export type RouteProtocol = 'direct' | 'local' | 'tlb' | 'static' | 'ari-ts' | 'kernel';
 
-/** Lower wins. Those of Junos: direct and local 0, static 5, ARI (protocol ari-ts) 5; TLB's as its static routes. */
+/** Lower wins. Those of Junos: direct and local 0, static 5, ARI (protocol ari-ts) 5, kernel 40; TLB's as its static routes. */
 export const preferenceOf: Readonly<Record<RouteProtocol, number>> = {
   direct: 0,
   local: 0,
   tlb: 1,
   static: 5,
   'ari-ts': 5,
+  kernel: 40,
 };
 
 export type RouteNextHop =

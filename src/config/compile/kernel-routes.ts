@@ -1,0 +1,82 @@
+import type { InterfaceConfig, KernelRoutesConfig, PortConfig, VpnConfig } from '../config.js';
+import { limits } from '../limits.js';
+import type { Context } from './context.js';
+
+const path = ['routing-options', 'kernel'];
+
+export function compileKernelRoutes(
+  context: Context,
+  {
+    ports,
+    interfaces,
+    vpns,
+  }: { ports: readonly PortConfig[]; interfaces: readonly InterfaceConfig[]; vpns: readonly VpnConfig[] },
+): KernelRoutesConfig | null {
+  const section = context.document['routing-options']?.kernel;
+  if (section === undefined) return null;
+  const kinds = [...new Set(section.export ?? [])];
+  if (kinds.length === 0 && section.import === undefined)
+    context.report(path, 'does nothing; write export, import or both', 'key');
+  kinds.forEach((kind, i) => {
+    const lack = lacking(context, kind, interfaces, vpns);
+    if (lack !== undefined) context.report([...path, 'export', i], lack);
+  });
+  const shares = ports.some(({ port }) => port.kind === 'af-packet' || port.kind === 'af-xdp');
+  if (section.import !== undefined && !shares && context.sound('interfaces'))
+    context.report(
+      [...path, 'import'],
+      'no port is on an interface of the kernel (af-xdp or af-packet)',
+      'key',
+    );
+  const name = section.interface ?? limits.kernelRoutes.interface;
+  const other = ports.find(({ port }) => 'interface' in port && port.interface === name);
+  if (other !== undefined)
+    context.report([...path, 'interface'], `${name} is the interface of ${other.name}; choose another`);
+  const { table, protocol } = limits.kernelRoutes;
+  const tableNumber = section.table ?? table.fallback;
+  if ((table.taken as readonly number[]).includes(tableNumber))
+    context.report(
+      [...path, 'table'],
+      `${tableNumber} is a table that the kernel routes by; choose another, e.g. ${table.fallback}`,
+    );
+  const protocolNumber = section.protocol ?? protocol.fallback;
+  const owner = (protocol.taken as Readonly<Record<number, string>>)[protocolNumber];
+  if (owner !== undefined)
+    context.report(
+      [...path, 'protocol'],
+      `${protocolNumber} is ${owner}'s; choose another, e.g. ${protocol.fallback}`,
+    );
+  return {
+    export: kinds,
+    import: section.import !== undefined,
+    interface: name,
+    table: tableNumber,
+    protocol: protocolNumber,
+  };
+}
+
+/** Why there can never be a route of the kind. */
+function lacking(
+  context: Context,
+  kind: KernelRoutesConfig['export'][number],
+  interfaces: readonly InterfaceConfig[],
+  vpns: readonly VpnConfig[],
+): string | undefined {
+  if (kind === 'virtual-service') {
+    const instances = context.document.services?.['traffic-load-balance']?.instance ?? {};
+    const has = Object.values(instances).some(
+      (instance) => Object.keys(instance['virtual-service']).length > 0,
+    );
+    return has || !context.sound('services') ? undefined : 'there is no virtual service here; leave it out';
+  }
+  if (!context.sound('security', 'ipsec')) return undefined;
+  if (vpns.length === 0) return 'there is no VPN here; leave it out';
+  if (kind === 'ari-ts' || !context.sound('interfaces')) return undefined;
+  const loopback = new Set(
+    interfaces.flatMap(({ kind: of, addresses }) =>
+      of === 'loopback' ? addresses.map(({ address }) => String(address)) : [],
+    ),
+  );
+  const has = vpns.some(({ manual }) => loopback.has(String(manual.localAddress)));
+  return has ? undefined : 'no VPN has its local-address on lo0, where it can be anycast; leave it out';
+}
