@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AddedSa, NodeAction, NodeEvent } from '../../dist/node/event.js';
 import type { NodeState } from '../../dist/node/state.js';
+import { flush, step } from '../../dist/node/step.js';
 import { manualTunnels } from '../../dist/node/tunnel.js';
 import { config, configured, gatewayText, ofKind, routerText, run, setupOf } from './fixtures.js';
 
@@ -85,12 +86,16 @@ describe('routes for the kernel', () => {
     expect(changes(actions)).toEqual([{ add: [], remove: ['10.0.0.1/32'] }]);
   });
 
-  it('have a virtual service while a real service is up', () => {
+  it('have a virtual service while its route is there', () => {
     const { state, actions } = configured(exporting('virtual-service', routerText));
     expect(changes(actions)).toEqual([]);
     const reached = withNeighbours(state, true);
     expect(changes(reached.actions)).toEqual([{ add: ['10.0.0.1/32'], remove: [] }]);
-    expect(changes(withNeighbours(reached.state, false).actions)).toEqual([
+    // held for the time that the node has for it, then gone
+    const down = withNeighbours(reached.state, false);
+    const later = step(down.state, { kind: 'time-passed' }, 3_600_000);
+    const after = flush(later.state);
+    expect([...changes(down.actions), ...changes([...later.actions, ...after.actions])]).toEqual([
       { add: [], remove: ['10.0.0.1/32'] },
     ]);
   });
@@ -118,6 +123,8 @@ function withNeighbours(state: NodeState, reachable: boolean) {
       group,
       ticket,
       slots: new Uint16Array(options.size || 512).fill(reachable ? 0 : 0xffff),
+      home: new Uint16Array(options.size || 512),
+      digest: 1n,
     }),
   );
   const after = run(judged.state, ...built);
