@@ -242,6 +242,8 @@ export interface TlbGroupConfig {
   readonly realServices: readonly RealServiceConfig[];
   /** where the real services are reached */
   readonly routingInstance: string;
+  /** over which a real service that came up takes up its share; 0: at once */
+  readonly slowStartMs: number;
   /** names, all of which must be up; none: a real service is up while its next hop answers ARP or neighbour discovery */
   readonly networkMonitoringProfiles: readonly string[];
   readonly healthCheckInterfaceSubunit: number;
@@ -249,21 +251,47 @@ export interface TlbGroupConfig {
   readonly whenAllDown: 'fail-closed' | 'fail-open';
 }
 
+/**
+ * How packets reach a real service: by its next hop's MAC (layer2: its own), inside another IP packet, or with their
+ * destination rewritten and its answers' source rewritten back.
+ */
+export type ForwardingMode =
+  | 'direct-server-return'
+  | 'layer2-direct-server-return'
+  | 'translated'
+  | 'ipip'
+  | 'gue';
+
 export interface RealServiceConfig {
   readonly name: string;
   readonly address: Address;
+  /** null: the virtual service's */
+  readonly mode: ForwardingMode | null;
+  /** out of service for maintenance: gets nothing, whatever its checks say */
+  readonly adminDown: boolean;
   readonly weight: number;
 }
 
 export interface VirtualServiceConfig {
   readonly name: string;
-  readonly mode: 'direct-server-return';
+  readonly mode: ForwardingMode;
+  /** of translated: what clients send to; empty: everything, as it is */
+  readonly services: readonly ServicePortConfig[];
+  /** flows stay with their real service while it is up */
+  readonly flowMemory: boolean;
   /** 0.0.0.0 or ::, for a default route: whatever the filter sends there */
   readonly address: Address;
   /** of instance-type forwarding: its route to the address leads to the group */
   readonly routingInstance: string;
   readonly group: string;
   readonly hash: HashConfig;
+}
+
+export interface ServicePortConfig {
+  readonly name: string;
+  readonly protocol: 'tcp' | 'udp';
+  readonly virtualPort: number;
+  readonly serverListeningPort: number;
 }
 
 export interface VpnConfig {
@@ -339,6 +367,8 @@ export interface FlowConfig {
   /** whether the node keeps sessions and asks policies: it does once it has a security zone */
   readonly sessions: boolean;
   readonly sessionLimit: number;
+  /** flows that virtual services remember, of each worker */
+  readonly flowLimit: number;
   readonly synCheck: boolean;
   readonly synCheckInTunnel: boolean;
 }

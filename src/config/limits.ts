@@ -29,6 +29,7 @@ export const limits = {
     membersPerGroup: 256,
     realServices: 20_000,
     weight: { least: 1, most: 1_000, fallback: 1 },
+    slowStartSeconds: { least: 0, most: 3_600 },
     probeIntervalSeconds: { least: 0.05, most: 180, fallback: 1 },
     timeoutSeconds: { least: 0.01, most: 180 },
     /** percent of the interval, each way */
@@ -54,6 +55,8 @@ export const limits = {
     spi: { least: 256, most: 0xffff_ffff },
     inboundPerVpn: 256,
   },
+  /** of the flow memory of virtual services, of each worker */
+  flowLimit: { least: 1, most: 10_000_000, fallback: 262_144 },
   sessionLimit: { least: 1, most: 10_000_000, fallback: 262_144 },
 } as const;
 

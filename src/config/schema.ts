@@ -253,8 +253,15 @@ const filter = (which: 'inet' | 'inet6') =>
     })
     .optional();
 
+/** How a real service is reached. */
+const forwardingMode = () =>
+  f.word(['direct-server-return', 'layer2-direct-server-return', 'translated', 'ipip', 'gue']);
+
+const servicePort = () => f.integer({ least: 1, most: 65_535 });
+
 const trafficLoadBalance = f.section({
   'routing-engine-mode': f.flag(),
+  'flow-limit': f.integer(limits.flowLimit, 'flows').meta({ default: limits.flowLimit.fallback }).optional(),
   instance: f.table(
     'instance',
     f.section({
@@ -276,6 +283,7 @@ const trafficLoadBalance = f.section({
                 `${(issue.input as unknown[]).length} real services; a group has at most ${limits.tlb.membersPerGroup}`,
             }),
           'routing-instance': f.name('routing instance').optional(),
+          'slow-start': f.integer(limits.tlb.slowStartSeconds, 'seconds').meta({ default: 0 }).optional(),
           'network-monitoring-profile': f
             .list(f.name('profile'), 'profiles')
             .max(limits.tlb.profilesPerGroup, { error: `more than ${limits.tlb.profilesPerGroup} profiles` })
@@ -288,16 +296,29 @@ const trafficLoadBalance = f.section({
         'real service',
         f.section({
           address: f.address(),
+          mode: forwardingMode().optional(),
+          'admin-down': f.flag(),
           weight: f.integer(limits.tlb.weight).meta({ default: limits.tlb.weight.fallback }).optional(),
         }),
       ),
       'virtual-service': f.table(
         'virtual service',
         f.section({
-          mode: f.word(['direct-server-return'], ['translated', 'layer2-direct-server-return']),
+          mode: forwardingMode(),
           address: f.address(),
           'routing-instance': f.name('routing instance'),
           group: f.name('group'),
+          service: f
+            .table(
+              'service',
+              f.section({
+                protocol: f.word(['tcp', 'udp']),
+                'virtual-port': servicePort(),
+                'server-listening-port': servicePort().optional(),
+              }),
+            )
+            .optional(),
+          'flow-memory': f.flag(),
           'load-balance-method': f.section({
             hash: f.section({
               'hash-key': f.word(

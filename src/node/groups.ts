@@ -3,6 +3,7 @@ import type { Config, HashConfig } from '../config/config.js';
 import { defaultTableSize, noMember } from '../lb/chash.js';
 import { compareBytes, FlowHasher, flowKey, slotOf } from '../lb/keys.js';
 import { movement } from '../lb/movement.js';
+import { nextRampMs, rampAt, ramped } from '../lb/slow-start.js';
 import type { Address } from '../model/address.js';
 import { Prefix } from '../model/prefix.js';
 import type { ChashOptions } from '../pipeline/native.js';
@@ -113,7 +114,9 @@ function begin(
     wanted,
     asked,
     dead: new Set(members.map(({ name }) => name)),
+    dealt: new Uint16Array(size).fill(noMember),
     slots: new Uint16Array(size).fill(noMember),
+    rampUntilMs: Number.POSITIVE_INFINITY,
     digest: 0n,
     sinceMs: nowMs,
     installed: null,
@@ -150,7 +153,8 @@ function deadMembers(state: NodeState, { members, service, routingInstance }: Gr
   const resolve = adjacencies(state.routes);
   const isOut =
     isDown && service?.group.whenAllDown === 'fail-open'
-      ? ({ address }: GroupMember) => resolve(routingInstance, address) === null
+      ? ({ address, key }: GroupMember) =>
+          resolve(routingInstance, address) === null || state.entries.get(key)?.adminDown === true
       : ({ key }: GroupMember) => !isEligible(state, key);
   return members.filter(isOut).map(({ name }) => name);
 }
@@ -202,7 +206,11 @@ export function groupBuilt(
     ...group.wanted,
     sticky: group.wanted.sticky === null ? null : { previous: table },
   };
-  const dealt: Group = { ...group, ...wanted, wanted, slots, digest, dead: group.asked.dead, sinceMs };
+  const dealt = startedSlowly(
+    state,
+    { ...group, ...wanted, wanted, dealt: slots, digest, dead: group.asked.dead, sinceMs },
+    nowMs,
+  );
   const groups = new Map(state.groups).set(key, dealt);
   const moved = movedSlots(group, dealt);
   const actions: NodeAction[] = [];
@@ -216,6 +224,32 @@ export function groupBuilt(
   }
   const kept = wanted.sticky === null ? state.kept : new Map(state.kept).set(key, table);
   return { state: withDirty({ ...state, groups, kept }, 'groups'), actions };
+}
+
+/** When each member of a group that starts slowly came up; those of a group that has just come up itself do not. */
+function starts(
+  { services }: NodeState,
+  { service, members, sinceMs }: Pick<Group, 'service' | 'members' | 'sinceMs'>,
+): [number, number][] {
+  const slowStartMs = service?.group.slowStartMs ?? 0;
+  if (slowStartMs === 0) return [];
+  return members.flatMap(({ key }, number): [number, number][] => {
+    const member = services.get(key);
+    const late = member?.up === true && member.sinceMs - sinceMs >= slowStartMs;
+    return late ? [[number, member.sinceMs]] : [];
+  });
+}
+
+/** The group with its slots as they are now, while members that came up start slowly. */
+function startedSlowly(state: NodeState, group: Omit<Group, 'slots' | 'rampUntilMs'>, nowMs: number): Group {
+  const slowStartMs = group.service?.group.slowStartMs ?? 0;
+  const ramps = new Map<number, number>();
+  let rampUntilMs = Number.POSITIVE_INFINITY;
+  for (const [number, sinceMs] of starts(state, group)) {
+    ramps.set(number, rampAt(nowMs - sinceMs, slowStartMs));
+    rampUntilMs = Math.min(rampUntilMs, sinceMs + nextRampMs(nowMs - sinceMs, slowStartMs));
+  }
+  return { ...group, slots: ramped(group.dealt, ramps), rampUntilMs };
 }
 
 function isSameTable(a: StickyTable | null, b: StickyTable): boolean {
@@ -315,8 +349,12 @@ function serviceRoute(key: string, service: NonNullable<Group['service']>['confi
   };
 }
 
-/** Routes whose time is over. */
-export function timePassed(state: NodeState, nowMs: number): Stepped {
+/** Members that start slowly take up more, and routes go whose time is over. */
+export function timePassed(before: NodeState, nowMs: number): Stepped {
+  const ramping = [...before.groups].filter(([, { rampUntilMs }]) => rampUntilMs <= nowMs);
+  const groups = new Map(before.groups);
+  for (const [key, group] of ramping) groups.set(key, startedSlowly(before, group, nowMs));
+  const state = ramping.length === 0 ? before : withDirty({ ...before, groups }, 'groups');
   const due = [...state.groups].filter(([, { installed }]) => (installed?.untilMs ?? Infinity) <= nowMs);
   return installRoutes(state, new Set(due.map(([key]) => key)), nowMs);
 }
@@ -324,7 +362,7 @@ export function timePassed(state: NodeState, nowMs: number): Stepped {
 /** When time-passed is to be said at the latest; Infinity: nothing waits. */
 export function nextDeadline(state: NodeState): number {
   let earliest = Number.POSITIVE_INFINITY;
-  for (const { installed } of state.groups.values())
-    earliest = Math.min(earliest, installed?.untilMs ?? Number.POSITIVE_INFINITY);
+  for (const { installed, rampUntilMs } of state.groups.values())
+    earliest = Math.min(earliest, rampUntilMs, installed?.untilMs ?? Number.POSITIVE_INFINITY);
   return earliest;
 }

@@ -50,7 +50,7 @@ function realServiceEntries(config: Config): [string, ServiceEntry][] {
     groups.flatMap((group) => {
       const kinds = group.networkMonitoringProfiles.map((name) => ({ name, kind: profiles.get(name) }));
       const users = virtualServices.filter((service) => service.group === group.name);
-      return group.realServices.map(({ name, address }): [string, ServiceEntry] => [
+      return group.realServices.map(({ name, address, adminDown }): [string, ServiceEntry] => [
         realServiceKey(instance, group.name, name),
         {
           kind: 'real-service',
@@ -60,6 +60,7 @@ function realServiceEntries(config: Config): [string, ServiceEntry][] {
           routingInstance: group.routingInstance,
           byNeighbour: kinds.length === 0 || kinds.some(({ kind }) => kind === 'neighbour'),
           byLink: kinds.some(({ kind }) => kind === 'link'),
+          adminDown,
           profiles: kinds
             .filter(({ kind }) => kind !== 'neighbour' && kind !== 'link')
             .map((profile) => profile.name),
@@ -85,6 +86,7 @@ function nextHopEntries(config: Config): [string, ServiceEntry][] {
           routingInstance: instance,
           byNeighbour: true,
           byLink: false,
+          adminDown: false,
           profiles: [],
           groups: [group],
         },
@@ -256,7 +258,7 @@ export function judge(
 
 function judged(
   state: NodeState,
-  { address, routingInstance, byNeighbour, byLink, profiles }: ServiceEntry,
+  { address, routingInstance, byNeighbour, byLink, adminDown, profiles }: ServiceEntry,
   before: RealService,
   resolve: Resolver,
   ports: ReadonlyMap<string, string | null>,
@@ -275,6 +277,7 @@ function judged(
   const port = adjacency === null ? null : (ports.get(adjacency.interface) ?? null);
   const up =
     adjacency !== null &&
+    !adminDown &&
     session !== 'lost' &&
     (answers || !byNeighbour) &&
     !(byLink && port !== null && state.closedPorts.has(port)) &&

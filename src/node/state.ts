@@ -40,6 +40,8 @@ export interface ServiceEntry {
   readonly byNeighbour: boolean;
   /** the port that leads to it must be open */
   readonly byLink: boolean;
+  /** out of service for maintenance */
+  readonly adminDown: boolean;
   /** active profiles: all must say that it is up */
   readonly profiles: readonly string[];
   /** groups that it is a member of, by groupKey() */
@@ -101,8 +103,12 @@ export interface Group extends GroupPlan {
   readonly asked: { readonly ticket: number; readonly dead: ReadonlySet<string> };
   /** names of members that were down or drained when the slots were dealt */
   readonly dead: ReadonlySet<string>;
-  /** member index per slot, 0xffff: none */
+  /** member index per slot as they were dealt, 0xffff: none */
+  readonly dealt: Uint16Array;
+  /** the same while members that came up start slowly: what packets go by */
   readonly slots: Uint16Array;
+  /** when they change by themselves, Infinity: never */
+  readonly rampUntilMs: number;
   /** of all that decides where a flow goes but the hash key; 0: not built yet */
   readonly digest: bigint;
   /** when a first member came up, or the last one went */

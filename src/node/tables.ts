@@ -1,5 +1,5 @@
 /** What the native core is to go by, made of a node's state: names become numbers, addresses bytes. */
-import type { Config, PolicyConfig } from '../config/config.js';
+import type { Config, FilterConfig, PolicyConfig } from '../config/config.js';
 import { noMember } from '../lb/chash.js';
 import type { Prefix } from '../model/prefix.js';
 import type {
@@ -15,6 +15,7 @@ import type {
 } from '../pipeline/native.js';
 import type { Route } from '../routing/route.js';
 import { type ActiveRoute, activeRoutes, adjacencies } from '../routing/table.js';
+import { filtersOf, forwardingOf } from './forwarding.js';
 import { isActive, probePorts } from './health.js';
 import { memberStatistic, type NodeState, type Part, termStatistic } from './state.js';
 
@@ -59,24 +60,20 @@ export function instanceOf(state: NodeState, interfaceName: string): number {
 }
 
 function interfaceEntries(state: NodeState, config: Config): InterfaceEntry[] {
-  const filters = new Map(config.filters.map(({ name, family }, index) => [`${family} ${name}`, index]));
+  const filters = filtersOf(config, () => []);
   const byName = new Map(config.interfaces.map((entry) => [entry.name, entry]));
   return [...state.numberings.interfaces.names()].map((name) => {
     const entry = byName.get(name);
     const port = entry?.port == null ? undefined : state.setup.ports.get(entry.port);
     if (entry === undefined || port === undefined) return absentInterface;
-    const filter = (family: 'inet' | 'inet6') => {
-      const of = entry.filterInput[family];
-      return of === null ? -1 : (filters.get(`${family} ${of}`) ?? -1);
-    };
     return {
       port: port.index,
       vlan: entry.vlanId ?? 0,
       mtu: entry.mtu,
       routingInstance: state.numberings.routingInstances.of(entry.routingInstance),
       zone: zoneOf(state, name),
-      filterV4: filter('inet'),
-      filterV6: filter('inet6'),
+      filterV4: filters.numberFor(name, 'inet'),
+      filterV6: filters.numberFor(name, 'inet6'),
       mac: port.mac,
       addresses: entry.addresses.map(({ address }) => address.bytes),
     };
@@ -97,31 +94,37 @@ const absentInterface: InterfaceEntry = {
 
 function filterEntries(state: NodeState, config: Config): FilterTerm[][] {
   const { routingInstances, statistics } = state.numberings;
-  return config.filters.map((filter) =>
-    filter.terms.map(({ sourceAddress, destinationAddress, protocol, action, count }) => ({
-      sources: sourceAddress.map(prefixBytes),
-      destinations: destinationAddress.map(prefixBytes),
-      protocols: [...protocol],
-      action: action.kind,
-      routingInstance: action.kind === 'routing-instance' ? routingInstances.of(action.routingInstance) : 0,
-      statistic: count === null ? -1 : statistics.of(termStatistic(filter, count)),
-    })),
-  );
+  const terms = (filter: FilterConfig) =>
+    filter.terms.map(
+      ({ sourceAddress, destinationAddress, protocol, action, count }): FilterTerm => ({
+        sources: sourceAddress.map(prefixBytes),
+        destinations: destinationAddress.map(prefixBytes),
+        protocols: [...protocol],
+        action: action.kind,
+        routingInstance: action.kind === 'routing-instance' ? routingInstances.of(action.routingInstance) : 0,
+        statistic: count === null ? -1 : statistics.of(termStatistic(filter, count)),
+      }),
+    );
+  return filtersOf(config, terms).entries;
 }
 
 function groupEntries(state: NodeState): GroupEntry[] {
   const resolve = adjacencies(state.routes);
   const { interfaces, statistics } = state.numberings;
-  return [...state.groups].map(([key, { hash, members: all, routingInstance, slots }]) => {
+  return [...state.groups].map(([key, group]) => {
+    const { hash, members: all, routingInstance, slots } = group;
+    const forwarding = forwardingOf(state, group);
     const members: GroupEntry['members'] = [];
     // a member without a route to it is down, so no slot names it
-    const places = all.map(({ name, address }) => {
+    const places = all.map((member) => {
+      const { name, address } = member;
       const adjacency = resolve(routingInstance, address);
       if (adjacency === null) return noMember;
       members.push({
         interface: interfaces.of(adjacency.interface),
         address: adjacency.address.bytes,
         statistic: statistics.of(memberStatistic(key, name)),
+        ...forwarding.ofMember(member, statistics.of(memberStatistic(key, name))),
       });
       return members.length - 1;
     });
@@ -132,6 +135,7 @@ function groupEntries(state: NodeState): GroupEntry[] {
       seed: BigInt(hash.seed),
       slots: dense ? slots : slots.map((member) => (member === noMember ? noMember : places[member]!)),
       members,
+      ...forwarding.service,
     };
   });
 }

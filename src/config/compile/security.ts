@@ -170,6 +170,8 @@ export function compileFlow(context: Context): FlowConfig {
   const flow = context.document.security?.flow;
   return {
     sessions: context.document.security?.zones !== undefined,
+    flowLimit:
+      context.document.services?.['traffic-load-balance']?.['flow-limit'] ?? limits.flowLimit.fallback,
     sessionLimit: flow?.['session-limit'] ?? limits.sessionLimit.fallback,
     synCheck: flow?.['tcp-session']?.['no-syn-check'] === undefined,
     synCheckInTunnel: flow?.['tcp-session']?.['no-syn-check-in-tunnel'] === undefined,

@@ -11,6 +11,7 @@ import { limits } from '../limits.js';
 import type { Path } from '../problem.js';
 import type { ConfigDocument } from '../schema.js';
 import type { Context } from './context.js';
+import { checkForwarding, compileServicePorts } from './forwarding.js';
 import type { Reach } from './interfaces.js';
 
 type Services = NonNullable<ConfigDocument['services']>;
@@ -28,6 +29,7 @@ export function compileTlb(
   const result = instances.map(([name, instance]) =>
     compileInstance(context, [...path, name], name, instance, interfaces, reach),
   );
+  checkForwarding(context, path, result, interfaces, reach);
   checkCapacity(context, path, instances);
   checkVirtualAddresses(context, path, result);
   return result;
@@ -105,6 +107,8 @@ function compileGroup(
     realServices.push({
       name: member,
       address: parseAddress(entry.address)!,
+      mode: entry.mode ?? null,
+      adminDown: entry['admin-down'] !== undefined,
       weight: entry.weight ?? limits.tlb.weight.fallback,
     });
   });
@@ -112,6 +116,7 @@ function compileGroup(
     name,
     realServices,
     routingInstance,
+    slowStartMs: 1000 * (group['slow-start'] ?? 0),
     networkMonitoringProfiles: group['network-monitoring-profile'] ?? [],
     healthCheckInterfaceSubunit: group['health-check-interface-subunit'] ?? 0,
     whenAllDown: group['when-all-down'] ?? 'fail-closed',
@@ -178,13 +183,15 @@ function compileVirtualService(
   if (owner !== undefined) {
     context.report(
       [...path, 'address'],
-      `${service.address} is an address of this node; only the real services have it (direct-server-return)`,
+      `${service.address} is an address of this node; only the real services may have it`,
     );
   }
   const { hash } = service['load-balance-method'];
   return {
     name,
     mode: service.mode,
+    services: compileServicePorts(context, [...path, 'service'], service.service ?? {}),
+    flowMemory: service['flow-memory'] !== undefined,
     address,
     routingInstance: instance,
     group: service.group,
