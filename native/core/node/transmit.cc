@@ -105,7 +105,10 @@ void Forwarder::Shard::refuse(FrameIndex index, DropReason reason, icmp_error::K
   frame.node = offender.node;
   frame.port = offender.port;
   frame.interface = offender.interface;
-  frame.routing_instance = offender.routing_instance;
+  // Back where it came from, which a filter's routing instance may have no route to.
+  frame.routing_instance = offender.flags & kDecrypted
+                               ? offender.routing_instance
+                               : tables->interfaces->interfaces[offender.interface].routing_instance;
   frame.zone = offender.zone;
   frame.received = now;
   frame.tunnel_in = frame.tunnel_out = kNoIndex;
