@@ -138,6 +138,7 @@ export class Daemon {
     this.#node = this.#dataplane.native.addForwarder({
       name: config.system.hostName,
       sessionLimit: config.flow.sessionLimit,
+      flowLimit: config.flow.flowLimit,
       neighbourLimit: tuning.neighbourLimit,
       saLimit: saLimitFor(config.vpns),
       statistics: 65_536,

@@ -68,6 +68,7 @@ export class Network {
     const index = this.#options.dataplane.native.addForwarder({
       name,
       sessionLimit: config.flow.sessionLimit,
+      flowLimit: config.flow.flowLimit,
       neighbourLimit: tuning.neighbourLimit,
       saLimit: 1024,
       statistics: 1024,
