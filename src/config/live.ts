@@ -27,13 +27,20 @@ export function refusals(changes: readonly Change[]): Refusal[] {
       case 'system':
         return systemRefusals(change);
       case 'flow':
-        if (change.before?.sessionLimit === change.after?.sessionLimit) return [];
         return [
-          {
-            path: 'security.flow.session-limit',
-            message: `cannot change while the node runs: its table was made for ${change.before?.sessionLimit} sessions; ${restart}`,
-          },
-        ];
+          limitRefusal(
+            'security.flow.session-limit',
+            change.before?.sessionLimit,
+            change.after?.sessionLimit,
+            'sessions',
+          ),
+          limitRefusal(
+            'services.traffic-load-balance.flow-limit',
+            change.before?.flowLimit,
+            change.after?.flowLimit,
+            'flows',
+          ),
+        ].flat();
       case 'vpn':
         return vpnRefusals(change);
       case 'kernel-routes':
@@ -42,6 +49,16 @@ export function refusals(changes: readonly Change[]): Refusal[] {
         return [];
     }
   });
+}
+
+function limitRefusal(path: string, before = 0, after = 0, what = ''): Refusal[] {
+  if (before === after) return [];
+  return [
+    {
+      path,
+      message: `cannot change while the node runs: its table was made for ${before} ${what}; ${restart}`,
+    },
+  ];
 }
 
 function systemRefusals({ before, after }: Change & { section: 'system' }): Refusal[] {

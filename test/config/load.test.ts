@@ -120,6 +120,7 @@ describe('loadConfig', () => {
     expect(config.flow).toEqual({
       sessions: true,
       sessionLimit: 1000,
+      flowLimit: 262_144,
       synCheck: false,
       synCheckInTunnel: true,
     });
@@ -189,15 +190,18 @@ describe('loadConfig', () => {
             healthCheckInterfaceSubunit: 0,
             whenAllDown: 'fail-closed',
             realServices: [
-              { name: 'SRX1', address: '10.10.10.1', weight: 1 },
-              { name: 'SRX2', address: '10.10.10.2', weight: 3 },
+              { name: 'SRX1', address: '10.10.10.1', weight: 1, mode: null, adminDown: false },
+              { name: 'SRX2', address: '10.10.10.2', weight: 3, mode: null, adminDown: false },
             ],
+            slowStartMs: 0,
           },
         ],
         virtualServices: [
           {
             name: 'srx_trust_vs',
             mode: 'direct-server-return',
+            services: [],
+            flowMemory: false,
             address: '10.0.0.1',
             routingInstance: 'srx-tproxy-fi',
             group: 'srx_group',

@@ -674,14 +674,70 @@ const ofRouters: readonly Case[] = [
     'a virtual address of its own',
     [['            address: 10.0.0.1\n', '            address: 10.1.1.1\n']],
     [
-      '48:22: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.address: 10.1.1.1 is an address of this node; only the real services have it (direct-server-return)',
+      '48:22: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.address: 10.1.1.1 is an address of this node; only the real services may have it',
     ],
   ],
   [
-    'a mode that comes later',
-    [['mode: direct-server-return', 'mode: translated']],
+    'an unknown mode',
+    [['mode: direct-server-return', 'mode: gre']],
     [
-      '47:19: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.mode: translated is not supported yet; write direct-server-return',
+      '47:19: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.mode: gre is not known; did you mean gue?',
+    ],
+  ],
+  [
+    'real services on no link, reached by their own MAC',
+    [['mode: direct-server-return', 'mode: layer2-direct-server-return']],
+    [
+      '47:19: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.mode: SRX1 (10.10.10.1) is on no link of routing instance TRUST_VR; write direct-server-return',
+      '47:19: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.mode: SRX2 (10.10.10.2) is on no link of routing instance TRUST_VR; write direct-server-return',
+    ],
+  ],
+  [
+    'ports of a mode without translation',
+    [
+      [
+        'mode: direct-server-return',
+        'mode: ipip\n            service: { web: { protocol: tcp, virtual-port: 80 } }',
+      ],
+    ],
+    [
+      '48:13: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.service: ports are of mode translated only, and SRX1 is not; remove it',
+    ],
+  ],
+  [
+    'one port twice',
+    [
+      [
+        'mode: direct-server-return',
+        'mode: translated\n            service: { a: { protocol: tcp, virtual-port: 80 }, b: { protocol: tcp, virtual-port: 80, server-listening-port: 81 } }',
+      ],
+    ],
+    [
+      "48:98: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.service.b.virtual-port: tcp 80 is service a's already",
+    ],
+  ],
+  [
+    'translated to another family',
+    [
+      ['mode: direct-server-return', 'mode: translated'],
+      ['            address: 10.0.0.1\n', "            address: '2001:db8::1'\n"],
+    ],
+    [
+      '47:19: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.mode: SRX1 (10.10.10.1) is of another family than 2001:db8::1; translated keeps the family',
+      '47:19: services.traffic-load-balance.instance.ipsec_lb.virtual-service.srx_trust_vs.mode: SRX2 (10.10.10.2) is of another family than 2001:db8::1; translated keeps the family',
+    ],
+  ],
+  [
+    'two services that translate to the same real services',
+    [
+      ['mode: direct-server-return', 'mode: translated'],
+      [
+        '            load-balance-method: { hash: { hash-key: source-ip, seed: 7 } }\n',
+        '            load-balance-method: { hash: { hash-key: source-ip, seed: 7 } }\n          second: { mode: translated, address: 10.0.0.2, routing-instance: srx-tproxy-fi, group: srx_group, load-balance-method: { hash: { hash-key: source-ip } } }\n',
+      ],
+    ],
+    [
+      '52:98: services.traffic-load-balance.instance.ipsec_lb.virtual-service.second.group: all ports of SRX1 answer for virtual service srx_trust_vs too; write flow-memory in both',
     ],
   ],
   [

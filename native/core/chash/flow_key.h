@@ -6,9 +6,9 @@
 //   symmetric-5-tuple             the same, ends ordered by (address, port)
 // The protocol stands last, where Toeplitz leaves it out, as network cards do.
 //
-// With port keys, packets of an IPsec peer (ESP, AH, IKE, NAT-T) and packets whose ports cannot be had
-// (fragments, first ones included; ICMP) hash by both addresses alone: a peer is never split between
-// members, nor is a datagram.
+// With port keys, packets of an IPsec peer (ESP, AH, IKE, NAT-T) and packets whose ports cannot be had hash
+// by both addresses alone: a peer is never split between members. A node gives fragments the ports of their
+// first one, so that no datagram is split either (node/service.cc).
 #pragma once
 #include <cstdint>
 #include <cstring>

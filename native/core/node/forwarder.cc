@@ -4,7 +4,9 @@
 //   1. receive     port → parse → interface, MAC and VLAN → filter-based forwarding          receive.cc
 //   2. route       longest prefix in the packet's routing instance                           receive.cc
 //   3. forward     TTL; a group picks its member by consistent hash (DSR: only the MAC changes) transmit.cc
+//      serve       instead: a tunnel, translation, the flow memory; fragments, ICMP errors   service.cc
 //   4. transmit    next hop's MAC, link header, size → port                                  transmit.cc
+//      return      before 2: answers of translated real services                             returning.cc
 //
 //   Gateway, inbound: 1, then ESP to an own address
 //   5. open        SPI → SA; another worker's SA: hand the packet over, it starts again at 1
