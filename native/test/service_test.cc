@@ -294,13 +294,13 @@ void on_three_workers() {
 void weights_mean_what_they_say() {
   for (const bool v4 : {true, false}) {
     ServiceLab lab(1, 2, v4);
-    std::vector<uint16_t> slots(1100);
-    uint32_t given = 0;
-    for (uint32_t i = 0; i < slots.size(); ++i) {
-      slots[i] = i % 11 == 0 ? 0 : 1;
-      given += slots[i] == 0;
-    }
-    CHECK_EQ(given, 100u);
+    TableInput input;
+    input.members = {{"a", 1}, {"b", 10}};
+    input.hasher = FlowHasher(HashFunction::kXxh64, 7);
+    input.size = 1100;
+    const std::vector<uint16_t> slots = build_table(input).slots;
+    CHECK_EQ(std::count(slots.begin(), slots.end(), 0), 100);
+    CHECK_EQ(std::count(slots.begin(), slots.end(), 1), 1000);
     lab.publish(HashKey::kSourceIp, slots, ForwardingMode::kDirect, true);
     uint32_t count[2] = {0, 0};
     for (uint32_t n = 0; n < 3300; ++n) {
