@@ -96,6 +96,7 @@ export class Daemon {
   readonly #sessions = new Map<string, AriSession>();
   readonly #startedMs = nowMs();
   readonly #closedPorts = new Set<string>();
+  readonly #smallPorts = new Set<string>();
   readonly #saidOf = new Set<string>();
   readonly #network: PortNetwork;
   readonly #monitor: HealthMonitor;
@@ -348,7 +349,8 @@ export class Daemon {
     const changes: PortChange[] = [];
     this.#live.portNames.forEach((name, index) => {
       if (name === '') return;
-      const { open, fault } = this.#dataplane.native.portStatus(this.#node, index);
+      const { open, fault, mtu } = this.#dataplane.native.portStatus(this.#node, index);
+      if (mtu !== null && open) this.#compareMtu(name, mtu);
       if (open === !this.#closedPorts.has(name)) return;
       if (open) this.#closedPorts.delete(name);
       else this.#closedPorts.add(name);
@@ -356,6 +358,20 @@ export class Daemon {
       this.#options.log(open ? `${name} is back` : `${name} is gone: ${fault}; the other ports go on`);
     });
     if (changes.length > 0) this.#post({ kind: 'ports-changed', changes });
+  }
+
+  /** An interface whose MTU shrank under the configured one refuses what is larger (txRefused). Said once each time. */
+  #compareMtu(name: string, mtu: number): void {
+    const configured = this.#live.config.ports.find((port) => port.name === name)?.mtu ?? 0;
+    const isSmaller = mtu < configured;
+    if (isSmaller === this.#smallPorts.has(name)) return;
+    if (isSmaller) this.#smallPorts.add(name);
+    else this.#smallPorts.delete(name);
+    this.#options.log(
+      isSmaller
+        ? `${name}: its interface has an MTU of ${mtu} now, less than the ${configured} configured: what is larger is not sent; apply a file with mtu: ${mtu}`
+        : `${name}: the MTU of its interface holds what is configured again`,
+    );
   }
 
   #lookEverySecond(): void {

@@ -2,7 +2,7 @@
  * Numbered packets there and back, counted one by one:
  *
  *   node echo.mjs server PORT
- *   node echo.mjs client HOST PORT PACKETS-PER-SECOND     until SIGTERM; prints { sent, received, repeated }
+ *   node echo.mjs client HOST PORT PACKETS-PER-SECOND     until SIGTERM; prints `sending`, then { sent, received, repeated }
  */
 import { createSocket } from 'node:dgram';
 
@@ -41,4 +41,5 @@ if (role === 'server') {
       process.exit(0);
     }, 1500);
   });
+  process.stdout.write('sending\n');
 }

@@ -81,11 +81,15 @@ const textOf = (node: NodeName) => readFileSync(join(directory, `${node}.yaml`),
 /** Numbered packets there and back at this rate while `during` runs. */
 async function echoed(rate: number, during: () => Promise<void>) {
   const client = spawnIn('client', [process.execPath, echo, 'client', server, '7777', String(rate)]);
-  await sleep(300);
+  await until(() => client.said().includes('sending'));
   await during();
   client.child.kill('SIGTERM');
   await client.ended;
-  return JSON.parse(client.said()) as { sent: number; received: number; repeated: number };
+  return JSON.parse(client.said().replace('sending', '')) as {
+    sent: number;
+    received: number;
+    repeated: number;
+  };
 }
 
 /** Configurations that differ from the first ones in members, weights, a tunnel's words, or a key. */
