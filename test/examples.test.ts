@@ -38,6 +38,13 @@ describe('examples', () => {
   });
 });
 
+describe('configurations', () => {
+  it('of the load balancer pass check', () => {
+    const { status, stdout } = run('dist/cli/main.js', 'check', 'examples/load-balancer/tlb.yaml');
+    expect([status, stdout]).toEqual([0, expect.stringContaining(': ok: mx1')]);
+  });
+});
+
 describe('the API pages', () => {
   it('are made of the sources without a warning', () => {
     const out = mkdtempSync(join(tmpdir(), 'penstock-api-'));
