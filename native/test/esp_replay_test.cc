@@ -187,6 +187,42 @@ void the_window_remembers_what_a_set_does() {
 }
 
 // Appendix A2 with its own variables, against the sum in infer().
+// A window that gets another size under way: what was taken is never taken again, what is new always is, and
+// what both sizes reach is remembered.
+void a_window_changes_its_size() {
+  static constexpr uint32_t kSizes[] = {0, 64, 128, 1024, 8192};
+  std::mt19937_64 random(11);
+  for (int run = 0; run < 200; ++run) {
+    ReplayWindow window;
+    window.init(kSizes[1 + random() % 4], 0, true);
+    std::set<uint64_t> taken;
+    bool was_none = false;  // without a window nothing is remembered
+    uint64_t reach = window.size();
+    for (int i = 0; i < 400; ++i) {
+      if (random() % 40 == 0) {
+        ReplayWindow other;
+        other.init(kSizes[random() % 5], 0, true);
+        window.resize(other);
+        was_none = was_none || window.size() == 0;
+        reach = std::min<uint64_t>(reach, window.size());
+      }
+      const uint64_t top = window.top();
+      const uint64_t back = random() % 200;
+      const uint64_t sequence = random() % 3 == 0 && top > back ? top - back : top + 1 + random() % 5;
+      const bool passes = window.check(sequence);
+      if (sequence > top) CHECK(passes);
+      if (window.size() != 0 && !was_none && taken.count(sequence) != 0) CHECK(!passes);
+      if (!was_none && sequence + reach > top && taken.count(sequence) == 0) CHECK(passes);
+      if (passes) {
+        window.advance(sequence);
+        taken.insert(sequence);
+      }
+    }
+    if (was_none) continue;
+    CHECK(window.top() == *taken.rbegin());
+  }
+}
+
 void inference_is_appendix_a2() {
   std::mt19937_64 random(21);
   for (int step = 0; step < 200000; ++step) {
@@ -295,6 +331,7 @@ int main() {
   RUN(edges_of_the_window);
   RUN(edges_of_the_sender);
   RUN(the_window_remembers_what_a_set_does);
+  RUN(a_window_changes_its_size);
   RUN(inference_is_appendix_a2);
   RUN(no_nonce_comes_twice);
   RUN(the_counter_never_runs_over);
