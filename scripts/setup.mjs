@@ -32,11 +32,19 @@ const buildPackages = [
   { name: 'cmake', isThere: () => which('cmake') },
 ];
 
+/** What the XDP program is built with; without it there are no AF_XDP ports. */
+const xdpPackages = [
+  { name: 'clang', isThere: () => which('clang') },
+  { name: 'bpftool', isThere: () => which('bpftool') ?? existsSync('/usr/sbin/bpftool') },
+  { name: 'libbpf-dev', isThere: () => existsSync('/usr/include/bpf/skel_internal.h') },
+];
+
 /** What some tests need; without it they are skipped, which CI counts as a failure. */
 const testPackages = [
   { name: 'iproute2', isThere: () => which('ip') },
   { name: 'iputils-ping', isThere: () => which('ping') },
   { name: 'iperf3', isThere: () => which('iperf3') },
+  { name: 'ethtool', isThere: () => which('ethtool') },
   { name: 'tshark', isThere: () => which('tshark') },
   { name: 'python3-scapy', isThere: () => hasPython('scapy') },
   { name: 'python3-cryptography', isThere: () => hasPython('cryptography') },
@@ -107,7 +115,7 @@ class Progress {
 const missingOf = (packages) => packages.filter(({ isThere }) => !isThere()).map(({ name }) => name);
 
 async function systemPackages(progress, forTests, forCi) {
-  const wanted = [...buildPackages, ...(forTests ? testPackages : []), ...(forCi ? ciPackages : [])];
+  const wanted = [...buildPackages, ...(isNativeFresh() ? [] : xdpPackages), ...(forTests ? testPackages : []), ...(forCi ? ciPackages : [])];
   const missing = missingOf(wanted);
   if (missing.length === 0) return;
   if (process.getuid?.() === 0 && which('apt-get')) {
@@ -119,7 +127,7 @@ async function systemPackages(progress, forTests, forCi) {
       `the native core needs ${required.join(', ')}: apt-get install ${required.join(' ')}`,
     );
   }
-  const left = missingOf(wanted);
+  const left = missingOf(wanted.filter((each) => !xdpPackages.includes(each)));
   if (left.length > 0) {
     progress.end();
     say(`tests that need ${left.join(', ')} are left out: apt-get install ${left.join(' ')}`);
@@ -168,12 +176,20 @@ function installedByHand() {
 
 const isNativeSource = (path) => !/^native\/(build[^/]*|test|fuzz|bench)(\/|$)/.test(path);
 
-async function nativeCore(progress) {
-  if (!existsSync(join(root, 'native/addon/CMakeLists.txt'))) return;
-  const stamp = 'native/build/.penstock-sources';
+const nativeStamp = 'native/build/.penstock-sources';
+
+/** Of the sources, and of whether the XDP program can be built: tools that come later are a reason to build again. */
+function nativeDigest() {
   const files = filesBelow(['native'], (path) => !isNativeSource(path));
-  const value = digest([...files, 'package-lock.json'], process.arch, root);
-  if (isStamped(stamp, value) && existsSync(join(root, 'native/build/Release/penstock.node'))) return;
+  const xdp = missingOf(xdpPackages).length === 0 ? 'xdp' : 'no xdp';
+  return digest([...files, 'package-lock.json'], process.arch, root, xdp);
+}
+
+const isNativeFresh = () =>
+  isStamped(nativeStamp, nativeDigest()) && existsSync(join(root, 'native/build/Release/penstock.node'));
+
+async function nativeCore(progress) {
+  if (!existsSync(join(root, 'native/addon/CMakeLists.txt')) || isNativeFresh()) return;
   await progress.step('native core', async () => {
     const tool = join(root, 'node_modules/cmake-js/bin/cmake-js');
     const args = [
@@ -191,8 +207,13 @@ async function nativeCore(progress) {
     ];
     const { code, output } = await run(process.execPath, [tool, ...args]);
     if (code !== 0) throw new SetupError(`the native core does not build:\n${tail(output, 60)}`);
-    writeStamp(stamp, value);
+    writeStamp(nativeStamp, nativeDigest());
   });
+  const missing = missingOf(xdpPackages);
+  if (missing.length > 0) {
+    progress.end();
+    say(`AF_XDP ports are left out: apt-get install ${missing.join(' ')}, then npm run setup`);
+  }
 }
 
 async function compileTypeScript(progress) {
