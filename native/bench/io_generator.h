@@ -1,13 +1,15 @@
-// Sends packets through a raw socket at a given rate, counts what arrives at another interface, and times a
-// few of them on their way. The same for every contestant; it runs on a CPU of its own, where the kernel also
-// does what follows from each packet until somebody else takes it.
+// Sends packets into an interface at a given rate, counts what arrives at another, and times a few of them on
+// their way. The same for every contestant; it runs on a CPU of its own, where the kernel also does what
+// follows from each packet until somebody else takes it.
 #pragma once
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,7 +19,7 @@
 #include <vector>
 
 #include "measure.h"
-#include "packet/bytes.h"
+#include "traffic.h"
 
 namespace penstock::bench {
 
@@ -37,80 +39,59 @@ struct Trial {
 
 class Generator {
  public:
-  static constexpr uint16_t kTimedPort = 7777;
-
-  // Both interfaces are in this thread's namespace. Packets: UDP over IPv4, no options, no tag.
-  Generator(const std::string& out, const std::string& in, std::vector<Packet> packets)
-      : in_(in), packets_(std::move(packets)) {
-    sender_ = open_socket(out, 0);
-    const int on = 1;
-    setsockopt(sender_, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on);
-    const int bytes = 64 << 20;
-    setsockopt(sender_, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
-    receiver_ = open_socket(in, ETH_P_IP);
-    // IPv4, and UDP's destination port
-    sock_filter code[] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 36),
-                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kTimedPort, 0, 1),
-                          BPF_STMT(BPF_RET | BPF_K, 0xffff), BPF_STMT(BPF_RET | BPF_K, 0)};
-    const sock_fprog filter{4, code};
-    setsockopt(receiver_, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
-    setsockopt(receiver_, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
-    for (Packet& packet : packets_) {
-      iovec part{packet.data(), packet.size()};
-      parts_.push_back(part);
-    }
-    for (iovec& part : parts_) {
-      mmsghdr message{};
-      message.msg_hdr.msg_iov = &part;
-      message.msg_hdr.msg_iovlen = 1;
-      messages_.push_back(message);
-    }
+  // Both interfaces are in this thread's namespace. `packet`: of the largest size, which the program cuts and
+  // fills in.
+  Generator(const traffic_files& files, const std::string& out, const std::string& in, Packet packet,
+            bool mix)
+      : files_(files), in_(in), out_(if_nametoindex(out.c_str())), packet_(std::move(packet)), mix_(mix) {
+    receiver_ = open_receiver(in);
   }
-  ~Generator() {
-    close(sender_);
-    close(receiver_);
-  }
+  ~Generator() { close(receiver_); }
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
-
-  double mean_bytes() const {
-    uint64_t sum = 0;
-    for (const Packet& packet : packets_) sum += packet.size() - 14;
-    return static_cast<double>(sum) / static_cast<double>(packets_.size());
-  }
 
   // rate: packets a second; 0: as fast as it goes.
   Trial run(double rate, double seconds) {
     Trial trial;
+    drain(nullptr);
     const uint64_t before = arrived();
-    const uint64_t start = nanoseconds();
-    const auto end = start + static_cast<uint64_t>(seconds * 1e9);
-    uint64_t now = start;
-    while (now < end) {
-      const uint64_t due = rate == 0 ? trial.sent + kBurstPackets
-                                     : static_cast<uint64_t>(static_cast<double>(now - start) * 1e-9 * rate);
-      if (due > trial.sent) {
-        trial.sent += send_some(static_cast<uint32_t>(std::min<uint64_t>(due - trial.sent, kBurstPackets)));
-      }
-      take_timed(trial);
-      now = nanoseconds();
-    }
-    trial.seconds = static_cast<double>(now - start) * 1e-9;
+    traffic_state state{};
+    state.start = nanoseconds() + 1'000'000;  // the call takes a moment to begin
+    state.end = state.start + static_cast<uint64_t>(seconds * 1e9);
+    state.interval_ps = rate == 0 ? 0 : static_cast<uint64_t>(1e12 / rate);
+    state.interface = out_;
+    state.mix = mix_;
+    write_state(state);
+    // What is more than there is time for is made and let go.
+    const double most = rate == 0 ? kMostRate * (seconds + 0.001) : rate * seconds + 256;
+    test_run(static_cast<uint32_t>(most));
+    read_state(state);
+    trial.sent = state.sent;
+    const double took = static_cast<double>(nanoseconds() - uint64_t{state.start}) * 1e-9;
+    trial.seconds = rate == 0 ? std::min(took, seconds) : seconds;
     usleep(30'000);
-    take_timed(trial);
+    drain(&trial);
     trial.arrived = arrived() - before;
     return trial;
   }
 
  private:
-  static constexpr uint32_t kBurstPackets = 32;
-  static constexpr uint32_t kTimedEvery = 61;  // bursts
+  static constexpr double kMostRate = 8e6;
 
-  static int open_socket(const std::string& interface, uint16_t protocol) {
+  static int open_receiver(const std::string& interface) {
     const int made = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    // IPv4, and UDP's destination port
+    sock_filter code[] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 36),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TRAFFIC_TIMED_PORT, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, 0xffff), BPF_STMT(BPF_RET | BPF_K, 0)};
+    const sock_fprog filter{4, code};
+    const int on = 1, bytes = 16 << 20;
+    setsockopt(made, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    setsockopt(made, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    setsockopt(made, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
     sockaddr_ll address{};
     address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(protocol);
+    address.sll_protocol = htons(ETH_P_IP);
     address.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
     if (made < 0 || bind(made, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
       std::perror("io_bench: raw socket");
@@ -119,26 +100,46 @@ class Generator {
     return made;
   }
 
-  uint32_t send_some(uint32_t count) {
-    if (next_ + count > messages_.size()) next_ = 0;
-    uint8_t* timed = nullptr;
-    if (++bursts_ % kTimedEvery == 0) {
-      timed = packets_[next_].data();
-      store16(timed + 36, kTimedPort);
-      timespec now;
-      clock_gettime(CLOCK_REALTIME, &now);
-      const uint64_t stamp =
-          static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-      std::memcpy(timed + 42, &stamp, 8);
-    }
-    const int sent = sendmmsg(sender_, &messages_[next_], count, MSG_DONTWAIT);
-    if (timed != nullptr) store16(timed + 36, 53);
-    if (sent <= 0) return 0;
-    next_ += static_cast<uint32_t>(sent);
-    return static_cast<uint32_t>(sent);
+  static long bpf(bpf_cmd command, bpf_attr& attributes) {
+    return syscall(SYS_bpf, command, &attributes, sizeof attributes);
   }
 
-  void take_timed(Trial& trial) {
+  void test_run(uint32_t packets) {
+    bpf_attr attributes{};
+    attributes.test.prog_fd = static_cast<uint32_t>(files_.program);
+    attributes.test.data_in = reinterpret_cast<uint64_t>(packet_.data());
+    attributes.test.data_size_in = static_cast<uint32_t>(packet_.size());
+    attributes.test.repeat = packets;
+    attributes.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+    attributes.test.batch_size = 32;
+    if (bpf(BPF_PROG_TEST_RUN, attributes) != 0) {
+      std::perror("io_bench: BPF_PROG_TEST_RUN with live frames (Linux 5.18)");
+      std::exit(1);
+    }
+  }
+  void write_state(const traffic_state& state) const {
+    const uint32_t zero = 0;
+    bpf_attr attributes{};
+    attributes.map_fd = static_cast<uint32_t>(files_.state);
+    attributes.key = reinterpret_cast<uint64_t>(&zero);
+    attributes.value = reinterpret_cast<uint64_t>(&state);
+    bpf(BPF_MAP_UPDATE_ELEM, attributes);
+  }
+  void read_state(traffic_state& state) const {
+    const uint32_t zero = 0;
+    bpf_attr attributes{};
+    attributes.map_fd = static_cast<uint32_t>(files_.state);
+    attributes.key = reinterpret_cast<uint64_t>(&zero);
+    attributes.value = reinterpret_cast<uint64_t>(&state);
+    bpf(BPF_MAP_LOOKUP_ELEM, attributes);
+  }
+
+  // Timed packets that have arrived: by the kernel's time stamp, which is of the wall clock.
+  void drain(Trial* trial) const {
+    timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    const double ahead = static_cast<double>(wall.tv_sec) * 1e9 + static_cast<double>(wall.tv_nsec) -
+                         static_cast<double>(nanoseconds());
     uint8_t packet[64];
     alignas(cmsghdr) char control[64];
     for (;;) {
@@ -151,13 +152,13 @@ class Generator {
       const ssize_t got = recvmsg(receiver_, &message, MSG_DONTWAIT);
       if (got < 0) return;
       const cmsghdr* stamp = CMSG_FIRSTHDR(&message);
-      if (got < 50 || stamp == nullptr || stamp->cmsg_type != SO_TIMESTAMPNS) continue;
-      timespec arrived;
-      std::memcpy(&arrived, CMSG_DATA(stamp), sizeof arrived);
+      if (trial == nullptr || got < 50 || stamp == nullptr || stamp->cmsg_type != SO_TIMESTAMPNS) continue;
+      timespec came;
+      std::memcpy(&came, CMSG_DATA(stamp), sizeof came);
       uint64_t left;
       std::memcpy(&left, packet + 42, 8);
-      const auto at = static_cast<double>(arrived.tv_sec) * 1e9 + static_cast<double>(arrived.tv_nsec);
-      trial.microseconds.push_back((at - static_cast<double>(left)) * 1e-3);
+      const double at = static_cast<double>(came.tv_sec) * 1e9 + static_cast<double>(came.tv_nsec);
+      trial->microseconds.push_back((at - ahead - static_cast<double>(left)) * 1e-3);
     }
   }
 
@@ -176,14 +177,12 @@ class Generator {
     return packets;
   }
 
+  const traffic_files files_;
   const std::string in_;
-  std::vector<Packet> packets_;
-  std::vector<iovec> parts_;
-  std::vector<mmsghdr> messages_;
-  int sender_ = -1;
+  const uint32_t out_;
+  Packet packet_;
+  const bool mix_;
   int receiver_ = -1;
-  uint32_t next_ = 0;
-  uint64_t bursts_ = 0;
 };
 
 }  // namespace penstock::bench

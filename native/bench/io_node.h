@@ -10,16 +10,19 @@
 #include "packet/ethernet.h"
 #include "port/af_packet.h"
 #include "port/af_xdp.h"
-#include "port/tun.h"
+#include "traffic.h"
 
 namespace penstock::bench {
 
-constexpr uint32_t kIoTunnels = 100;
+constexpr uint32_t kIoTunnels = TRAFFIC_TUNNELS;
+
+// From port to port with new MAC addresses; through a node, which routes; through a gateway, which seals.
+enum class IoWork : uint8_t { kPass, kRoute, kSeal };
 
 struct IoNode {
   std::string port;  // af_xdp, af_packet
   std::string in, out;
-  bool seals = false;  // what goes out goes into tunnels, with sessions; else it is routed
+  IoWork work = IoWork::kRoute;
 };
 
 [[noreturn]] inline void io_fails(const std::string& text) {
@@ -77,6 +80,28 @@ inline void add_io_tunnel(Forwarder& node, Build& tables, uint32_t tunnel, Rando
 }
 
 // Runs until the process is killed.
+[[noreturn]] inline void pass_on(Lab& lab, Node& node, uint16_t out) {
+  FrameCache& cache = lab.plane.cache(0);
+  FramePool& pool = lab.plane.pool();
+  FrameIndex frames[kBurst];
+  const uint8_t to[6] = {2, 0, 0, 0, 9, 9}, from[6] = {2, 0, 0, 0, 0, 2};
+  for (;;) {
+    const uint64_t now = nanoseconds();
+    const uint32_t count = node.port(0, 0).receive(cache, now, frames, kBurst);
+    for (uint32_t i = 0; i < count; ++i) {
+      if (i + 4 < count) __builtin_prefetch(pool.data(frames[i + 4]));
+      uint8_t* packet = pool.data(frames[i]);
+      mac::copy(packet, to);
+      mac::copy(packet + ethernet::kSource, from);
+    }
+    uint32_t sent = node.port(out, 0).transmit(cache, frames, count);
+    cache.free(frames + sent, count - sent);
+    // whatever comes in by the other port goes nowhere
+    if (out != 0) cache.free(frames, node.port(out, 0).receive(cache, now, frames, kBurst));
+  }
+}
+
+// Runs until the process is killed.
 [[noreturn]] inline void run_io_node(const IoNode& options) {
   Lab lab(1, 16384);
   ForwarderOptions limits;
@@ -90,7 +115,7 @@ inline void add_io_tunnel(Forwarder& node, Build& tables, uint32_t tunnel, Rando
   if (options.out != options.in) add_io_port(lab, node, options.port, options.out);
   const uint16_t out = options.out == options.in ? 0 : 1;
   Build tables;
-  tables.flow->sessions = options.seals;
+  tables.flow->sessions = options.work == IoWork::kSeal;
   tables.policies->default_permit = true;
   tables.interface(0, 1, {ip4(192, 0, 2, 254)}, 2000, 1);
   if (out == 1) tables.interface(1, 2, {ip4(203, 0, 113, 1)}, 2000, 2);
@@ -104,10 +129,11 @@ inline void add_io_tunnel(Forwarder& node, Build& tables, uint32_t tunnel, Rando
   tables.route(ip4(198, 51, 100, 0), 24, {NextHop::Kind::kNeighbour, neighbour});
   tables.route(ip4(10, 0, 0, 0), 8, {NextHop::Kind::kNeighbour, neighbour});
   Random random;
-  for (uint32_t tunnel = 0; options.seals && tunnel < kIoTunnels; ++tunnel) {
+  for (uint32_t tunnel = 0; (options.work == IoWork::kSeal) && tunnel < kIoTunnels; ++tunnel) {
     add_io_tunnel(node, tables, tunnel, random);
   }
   tables.publish(node);
+  if (options.work == IoWork::kPass) pass_on(lab, node, out);
   const char* const verbose = std::getenv("IO_BENCH_VERBOSE");
   for (uint64_t turns = 1;; ++turns) {
     lab.plane.poll_worker(0, 1'000'000);

@@ -42,12 +42,29 @@ namespace {
 constexpr uint64_t kWatchInterval = 100 * 1000 * 1000;  // ns
 constexpr uint32_t kCountEvery = 10;                    // watches
 constexpr uint32_t kMoreChunks = 1;                     // XDP_PKT_CONTD, Linux 6.6
-constexpr uint32_t kKernelHeadroom = 256;               // XDP_PACKET_HEADROOM
 constexpr uint32_t kMostQueues = 64;
 constexpr uint32_t kKicks = 16;  // of one burst
+constexpr uint32_t kBusyTries = 40;
+constexpr uint32_t kBusyWait = 25'000;  // us
 
-// Packets of the largest that one chunk holds, with room for what a tunnel appends.
-constexpr uint32_t kLargestInChunk = kChunkBytes - kKernelHeadroom - kTailroom;
+// The kernel puts a packet 256 bytes (XDP_PACKET_HEADROOM) behind the address that it was given.
+static_assert(kHeadroom == 256);
+uint64_t fill_address(FrameIndex index) {
+  return uint64_t{index} * kChunkBytes + FramePool::receive_offset(index) - kHeadroom;
+}
+// Packets of the largest that one chunk holds; there is room for what a tunnel appends.
+constexpr uint32_t kLargestInChunk = kXdpChunkBytes - kHeadroom;
+static_assert(FramePool::receive_offset(15) + kLargestInChunk + kTailroom <= kChunkBytes);
+
+// Where a received packet starts in the pool.
+uint64_t address_of(uint64_t descriptor) {
+  return (descriptor & XSK_UNALIGNED_BUF_ADDR_MASK) + (descriptor >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
+}
+
+// What `lent` says of a frame: not with the kernel, to receive into, to be sent in so many parts.
+constexpr uint8_t kHere = 0;
+constexpr uint8_t kToReceive = 1;
+constexpr uint8_t kToSend = 1;  // more than this: parts not sent yet
 
 uint32_t count_queues(const std::string& name) {
   ethtool_channels channels{};
@@ -140,9 +157,16 @@ bool XdpInterface::open_queue(XdpAttachment& made, uint32_t queue, SocketError& 
   const bool shared = shares_queues(made);
   while (shared && sizes.completion < sizes.transmit * options.workers) sizes.completion *= 2;
   const XdpBind how = made.mode == XdpMode::kZeroCopy ? XdpBind::kZeroCopy : XdpBind::kCopy;
-  if (!first->open_first(pool.memory(), pool.memory_bytes(), sizes, made.index, queue, how, made.jumbo,
-                         error))
-    return false;
+  // A process that ended a moment ago may not have let go of the queue yet.
+  for (uint32_t tries = 0; tries < kBusyTries; ++tries) {
+    error = {};
+    if (first->open_first(pool.memory(), pool.memory_bytes(), sizes, made.index, queue, how, made.jumbo,
+                          error))
+      break;
+    if (error.number != EBUSY || epoch.load() != 0) return false;
+    usleep(kBusyWait);
+  }
+  if (error.number != 0) return false;
   XdpSocket& owner = *first;
   made.sockets.push_back(std::move(first));
   for (uint32_t worker = 0; worker < options.workers; ++worker) {
@@ -165,7 +189,7 @@ std::unique_ptr<XdpAttachment> XdpInterface::attach(const InterfaceState& interf
     auto made = std::make_unique<XdpAttachment>();
     made->index = interface.index;
     made->mode = static_cast<XdpMode>(tried);
-    made->jumbo = interface.mtu + ethernet::kTaggedHeaderBytes > kChunkBytes - kKernelHeadroom;
+    made->jumbo = interface.mtu + ethernet::kTaggedHeaderBytes > kLargestInChunk;
     made->queues =
         std::min({count_queues(options.interface), kMostQueues, STEER_MOST_SOCKETS / options.workers});
     error = {};
@@ -254,7 +278,7 @@ void XdpInterface::watch(uint64_t now) {
   if (closing) return;
   const InterfaceState interface = read_interface(options.interface);
   if (XdpAttachment* attached = current.load(std::memory_order_relaxed)) {
-    const bool jumbo = interface.mtu + ethernet::kTaggedHeaderBytes > kChunkBytes - kKernelHeadroom;
+    const bool jumbo = interface.mtu + ethernet::kTaggedHeaderBytes > kLargestInChunk;
     if (interface.index != attached->index) return retire(State::kGone);
     if (jumbo && !attached->jumbo) return retire(State::kDown);  // and at once anew
     mtu.store(interface.mtu, std::memory_order_relaxed);
@@ -385,9 +409,9 @@ void AfXdpPort::leave(FrameCache& cache) {
   for (auto& socket : ended.sockets) socket->close();
   uint32_t unsent = 0;
   for (FrameIndex index = 0; index < interface_->pool.chunks(); ++index) {
-    const uint8_t as = interface_->lent[index].exchange(0, std::memory_order_relaxed);
-    if (as == 0) continue;
-    unsent += as == 2;
+    const uint8_t as = interface_->lent[index].exchange(kHere, std::memory_order_relaxed);
+    if (as == kHere) continue;
+    unsent += as > kToSend;
     cache.free(index);
   }
   count(Counter::tx_refused, unsent);
@@ -428,19 +452,20 @@ uint32_t AfXdpPort::take(FrameCache& cache, uint64_t now, XdpSocket& socket, Fra
   uint32_t chunks = 0;
   while (taken < count && there > 0) {
     const xdp_desc& packet = ring.get();
-    if ((packet.options & kMoreChunks) != 0 || packet.len > kLargestInChunk) [[unlikely]] {
+    if ((packet.options & kMoreChunks) != 0) [[unlikely]] {
       ring.filled(~0u);
       chunks += take_large(cache, now, socket, frames + taken);
       there = ring.filled(count);
       taken += frames[taken] != kNoFrame;
       continue;
     }
-    const auto index = static_cast<FrameIndex>(packet.addr / kChunkBytes);
+    const uint64_t at = address_of(packet.addr);
+    const auto index = static_cast<FrameIndex>(at / kChunkBytes);
     Frame& frame = pool.frame(index);
-    frame.start = static_cast<uint16_t>(packet.addr % kChunkBytes);
+    frame.start = static_cast<uint16_t>(at % kChunkBytes);
     frame.length = static_cast<uint16_t>(packet.len);
     frame.received = now;
-    interface_->lent[index].store(0, std::memory_order_relaxed);
+    interface_->lent[index].store(kHere, std::memory_order_relaxed);
     frames[taken++] = index;
     ring.take(1);
     ++chunks;
@@ -452,7 +477,7 @@ uint32_t AfXdpPort::take(FrameCache& cache, uint64_t now, XdpSocket& socket, Fra
   return taken;
 }
 
-// A packet in several chunks, or in one that leaves no room behind it: into a jumbo frame. kNoFrame: dropped,
+// A packet in several chunks: into a jumbo frame. kNoFrame: dropped,
 // and counted. Returns how many chunks were taken.
 uint32_t AfXdpPort::take_large(FrameCache& cache, uint64_t now, XdpSocket& socket, FrameIndex* out) {
   XdpRing<xdp_desc>& ring = socket.receive;
@@ -465,11 +490,11 @@ uint32_t AfXdpPort::take_large(FrameCache& cache, uint64_t now, XdpSocket& socke
     const xdp_desc packet = ring.get();
     more = (packet.options & kMoreChunks) != 0;
     if (length + packet.len <= room) {
-      std::memcpy(pool.data(index) + length, pool.memory() + packet.addr, packet.len);
+      std::memcpy(pool.data(index) + length, pool.memory() + address_of(packet.addr), packet.len);
     }
     length += packet.len;
-    const auto part = static_cast<FrameIndex>(packet.addr / kChunkBytes);
-    interface_->lent[part].store(0, std::memory_order_relaxed);
+    const auto part = static_cast<FrameIndex>(address_of(packet.addr) / kChunkBytes);
+    interface_->lent[part].store(kHere, std::memory_order_relaxed);
     cache.free(part);
     ring.take(1);
   }
@@ -500,8 +525,8 @@ void AfXdpPort::tend(FrameCache& cache) {
       FrameIndex frames[kBurst];
       const uint32_t count = cache.allocate(frames, kBurst);
       for (uint32_t i = 0; i < count; ++i) {
-        interface_->lent[frames[i]].store(1, std::memory_order_relaxed);
-        ring.put(uint64_t{frames[i]} * kChunkBytes);
+        interface_->lent[frames[i]].store(kToReceive, std::memory_order_relaxed);
+        ring.put(fill_address(frames[i]));
       }
       given += count;
     }
@@ -523,10 +548,10 @@ void AfXdpPort::reap(FrameCache& cache, XdpSocket& first) {
     for (uint32_t i = 0; i < there; ++i) {
       const auto chunk = static_cast<uint32_t>(ring.get(i) / kChunkBytes);
       const FrameIndex index = pool.frame_of(chunk);
-      const Frame& frame = pool.frame(index);
-      // Of several chunks the last one.
-      if (pool.is_jumbo(index) && chunk != index + (frame.start + frame.length - 1) / kChunkBytes) continue;
-      interface_->lent[index].store(0, std::memory_order_relaxed);
+      std::atomic<uint8_t>& parts = interface_->lent[index];
+      const auto left = static_cast<uint8_t>(parts.load(std::memory_order_relaxed) - 1);
+      parts.store(left == kToSend ? kHere : left, std::memory_order_relaxed);
+      if (left != kToSend) continue;
       frames[done++] = index;
     }
     ring.take(there);
@@ -548,21 +573,25 @@ uint32_t AfXdpPort::transmit(FrameCache& cache, const FrameIndex* frames, uint32
     const uint8_t* packet = pool.data(index);
     const bool tagged =
         frame.length > ethernet::kHeaderBytes && load16(packet + ethernet::kType) == ethernet::kTypeVlan;
-    const uint32_t chunks = (frame.start + frame.length + kChunkBytes - 1) / kChunkBytes;
-    if (frame.length > longest + (tagged ? ethernet::kTagBytes : 0) || (chunks > 1 && !attachment_->jumbo)) {
+    // A part lies in one chunk, and is no larger than what the kernel takes for one.
+    uint32_t parts = 0;
+    for (uint32_t at = frame.start; at < uint32_t{frame.start} + frame.length; ++parts) {
+      at += std::min(kXdpChunkBytes, kChunkBytes - at % kChunkBytes);
+    }
+    if (frame.length > longest + (tagged ? ethernet::kTagBytes : 0) || (parts > 1 && !attachment_->jumbo)) {
       count(Counter::tx_refused);
       cache.free(index);
       continue;
     }
-    if (ring.room(chunks) < chunks) break;
-    interface_->lent[index].store(2, std::memory_order_relaxed);
+    if (ring.room(parts) < parts) break;
+    interface_->lent[index].store(static_cast<uint8_t>(kToSend + parts), std::memory_order_relaxed);
     uint64_t at = uint64_t{index} * kChunkBytes + frame.start;
-    uint32_t left = frame.length;
-    for (uint32_t chunk = 1; chunk <= chunks; ++chunk) {
-      const auto here = std::min(left, kChunkBytes - static_cast<uint32_t>(at % kChunkBytes));
-      ring.put({at, here, chunk < chunks ? kMoreChunks : 0});
-      at += here;
+    for (uint32_t left = frame.length; left > 0;) {
+      const auto here =
+          std::min({left, kXdpChunkBytes, kChunkBytes - static_cast<uint32_t>(at % kChunkBytes)});
       left -= here;
+      ring.put({at, here, left > 0 ? kMoreChunks : 0});
+      at += here;
     }
     ++put;
   }

@@ -136,8 +136,11 @@ bool XdpSocket::open_first(void* memory, uint64_t bytes, const XdpSizes& sizes, 
   xdp_umem_reg region{};
   region.addr = reinterpret_cast<uint64_t>(memory);
   region.len = bytes;
-  region.chunk_size = kChunkBytes;
+  region.chunk_size = kXdpChunkBytes;
   region.headroom = 0;  // the kernel adds 256 bytes of its own, which is ours
+  // So that packets need not start at the same place of every chunk, where they would all fall into a few
+  // sets of the cache.
+  region.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG;
   if (!set(XDP_UMEM_REG, &region, sizeof region, "XDP_UMEM_REG", error) ||
       !set(XDP_UMEM_FILL_RING, &sizes.fill, sizeof sizes.fill, "XDP_UMEM_FILL_RING", error) ||
       !set(XDP_UMEM_COMPLETION_RING, &sizes.completion, sizeof sizes.completion, "XDP_UMEM_COMPLETION_RING",

@@ -62,6 +62,9 @@ struct XdpSizes {
   uint32_t completion = 2048;
 };
 
+// What the kernel sees of each chunk of the pool: as much as lies in it wherever a packet starts.
+constexpr uint32_t kXdpChunkBytes = 3072;
+
 enum class XdpBind : uint8_t { kZeroCopy, kCopy };
 
 class XdpSocket {
