@@ -328,11 +328,14 @@ int run() {
   const Namespace where;
   const std::string there = std::to_string(where.holder());
   shell("nsenter -t " + there + " -n sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+  const std::string inside = "nsenter -t " + there + " -n ";
   for (const auto& [own, other, last] : {std::tuple{"g0", "p0", "1"}, std::tuple{"s0", "p1", "2"}}) {
-    const std::string pair = std::string("ip link add ") + own + " mtu 2000 type veth peer name " + other +
-                             " mtu 2000 address 02:00:00:00:00:0" + last + " netns " + there;
-    shell(pair + " && ip link set " + own + " up && nsenter -t " + there + " -n ip link set " + other +
-          " up");
+    shell(std::string("ip link add ") + own + " mtu 2000 type veth peer name " + other +
+          " mtu 2000 address 02:00:00:00:00:0" + last + " netns " + there);
+    shell(std::string("ip link set ") + own + " up");
+    shell(inside + "ip link set " + other + " up");
+    // receives frames as a card's driver does, also without an XDP program
+    shell(inside + "ethtool -K " + other + " gro on");
   }
   pin(kGeneratorCpu);
   for (const std::string port : {"af_xdp", "af_packet"}) {

@@ -139,7 +139,8 @@ export const counters: readonly CounterDefinition[] = [
     camelName: 'rxMissed',
     unit: 'packets',
     words: 'rx missed',
-    meaning: "dropped by the kernel because the worker did not empty the port's ring in time",
+    meaning:
+      "dropped by the kernel because the worker did not empty the port's ring in time, or lost with the interface",
     isDrop: false,
   },
   {
@@ -147,7 +148,7 @@ export const counters: readonly CounterDefinition[] = [
     camelName: 'txRefused',
     unit: 'packets',
     words: 'tx refused',
-    meaning: 'accepted by a port, but longer than its MTU allows: not sent',
+    meaning: 'accepted by a port, and not sent: longer than its MTU allows, or the interface went',
     isDrop: false,
   },
   {

@@ -174,6 +174,7 @@ bool XdpInterface::open_queue(XdpAttachment& made, uint32_t queue, SocketError& 
     if (shared && worker != 0) {
       auto further = std::make_unique<XdpSocket>();
       if (!further->open_shared(owner, sizes, made.index, queue, error)) return false;
+      further->first = &owner;
       socket = further.get();
       made.sockets.push_back(std::move(further));
     }
@@ -465,6 +466,8 @@ uint32_t AfXdpPort::take(FrameCache& cache, uint64_t now, XdpSocket& socket, Fra
     frame.start = static_cast<uint16_t>(at % kChunkBytes);
     frame.length = static_cast<uint16_t>(packet.len);
     frame.received = now;
+    // Another CPU wrote it: its headers are on their way while the rest of the burst is looked at.
+    __builtin_prefetch(pool.memory() + at);
     interface_->lent[index].store(kHere, std::memory_order_relaxed);
     frames[taken++] = index;
     ring.take(1);
@@ -474,6 +477,7 @@ uint32_t AfXdpPort::take(FrameCache& cache, uint64_t now, XdpSocket& socket, Fra
   if (chunks == 0) return 0;
   ring.release();
   interface_->ready.fetch_sub(chunks, std::memory_order_relaxed);
+  socket.first->ready.fetch_sub(chunks, std::memory_order_relaxed);
   return taken;
 }
 
@@ -521,7 +525,10 @@ void AfXdpPort::tend(FrameCache& cache) {
     XdpRing<uint64_t>& ring = first->fill;
     uint32_t given = 0;
     // Some stay for what the node itself has to say.
-    while (ring.room(kBurst) >= kBurst && cache.available() >= 3 * kBurst) {
+    // No more than the rings of packets hold: for what has no place there the kernel is not to copy anything.
+    const uint32_t most = interface_->options.sizes.receive;
+    while (first->ready.load(std::memory_order_relaxed) + given + kBurst <= most &&
+           ring.room(kBurst) >= kBurst && cache.available() >= 3 * kBurst) {
       FrameIndex frames[kBurst];
       const uint32_t count = cache.allocate(frames, kBurst);
       for (uint32_t i = 0; i < count; ++i) {
@@ -532,6 +539,7 @@ void AfXdpPort::tend(FrameCache& cache) {
     }
     if (given > 0) {
       interface_->ready.fetch_add(given, std::memory_order_relaxed);
+      first->ready.fetch_add(given, std::memory_order_relaxed);
       ring.submit();
     }
     if (ring.needs_wakeup()) recvfrom(first->descriptor(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);

@@ -117,7 +117,7 @@ bool XdpSocket::map_ring(XdpRing<Entry>& ring, uint32_t count, const xdp_ring_of
   return true;
 }
 
-bool XdpSocket::map_rings(const XdpSizes& sizes, bool first, SocketError& error) {
+bool XdpSocket::map_rings(const XdpSizes& sizes, bool of_queue, SocketError& error) {
   xdp_mmap_offsets at;
   socklen_t length = sizeof at;
   if (getsockopt(descriptor_, SOL_XDP, XDP_MMAP_OFFSETS, &at, &length) != 0 || length != sizeof at) {
@@ -126,8 +126,9 @@ bool XdpSocket::map_rings(const XdpSizes& sizes, bool first, SocketError& error)
   }
   return map_ring(receive, sizes.receive, at.rx, XDP_PGOFF_RX_RING, error) &&
          map_ring(transmit, sizes.transmit, at.tx, XDP_PGOFF_TX_RING, error) &&
-         (!first || (map_ring(fill, sizes.fill, at.fr, XDP_UMEM_PGOFF_FILL_RING, error) &&
-                     map_ring(completion, sizes.completion, at.cr, XDP_UMEM_PGOFF_COMPLETION_RING, error)));
+         (!of_queue ||
+          (map_ring(fill, sizes.fill, at.fr, XDP_UMEM_PGOFF_FILL_RING, error) &&
+           map_ring(completion, sizes.completion, at.cr, XDP_UMEM_PGOFF_COMPLETION_RING, error)));
 }
 
 bool XdpSocket::open_first(void* memory, uint64_t bytes, const XdpSizes& sizes, int interface, uint32_t queue,
@@ -163,7 +164,7 @@ bool XdpSocket::open_first(void* memory, uint64_t bytes, const XdpSizes& sizes, 
   return true;
 }
 
-bool XdpSocket::open_shared(const XdpSocket& first, const XdpSizes& sizes, int interface, uint32_t queue,
+bool XdpSocket::open_shared(const XdpSocket& other, const XdpSizes& sizes, int interface, uint32_t queue,
                             SocketError& error) {
   if (!create(sizes, error) || !map_rings(sizes, false, error)) return false;
   sockaddr_xdp address{};
@@ -171,7 +172,7 @@ bool XdpSocket::open_shared(const XdpSocket& first, const XdpSizes& sizes, int i
   address.sxdp_flags = XDP_SHARED_UMEM;
   address.sxdp_ifindex = static_cast<uint32_t>(interface);
   address.sxdp_queue_id = queue;
-  address.sxdp_shared_umem_fd = static_cast<uint32_t>(first.descriptor_);
+  address.sxdp_shared_umem_fd = static_cast<uint32_t>(other.descriptor_);
   if (bind(descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     error = xdp_error("bind");
     return false;

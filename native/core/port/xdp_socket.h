@@ -7,6 +7,7 @@
 #pragma once
 #include <linux/if_xdp.h>
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -79,7 +80,7 @@ class XdpSocket {
   bool open_first(void* memory, uint64_t bytes, const XdpSizes& sizes, int interface, uint32_t queue,
                   XdpBind how, bool jumbo, SocketError& error);
   // A further one on the same queue and memory.
-  bool open_shared(const XdpSocket& first, const XdpSizes& sizes, int interface, uint32_t queue,
+  bool open_shared(const XdpSocket& other, const XdpSizes& sizes, int interface, uint32_t queue,
                    SocketError& error);
   void close();
 
@@ -88,6 +89,10 @@ class XdpSocket {
   // Packets that the kernel dropped here, since the socket was made.
   uint64_t dropped() const;
 
+  // Of the first socket of a queue: chunks that the kernel has to receive into, or has received into.
+  std::atomic<uint32_t> ready{0};
+  XdpSocket* first = this;
+
   XdpRing<uint64_t> fill;
   XdpRing<uint64_t> completion;
   XdpRing<xdp_desc> receive;
@@ -95,7 +100,7 @@ class XdpSocket {
 
  private:
   bool create(const XdpSizes& sizes, SocketError& error);
-  bool map_rings(const XdpSizes& sizes, bool first, SocketError& error);
+  bool map_rings(const XdpSizes& sizes, bool of_queue, SocketError& error);
   template <typename Entry>
   bool map_ring(XdpRing<Entry>& ring, uint32_t count, const xdp_ring_offset& at, uint64_t page,
                 SocketError& error);
