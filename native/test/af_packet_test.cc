@@ -98,6 +98,10 @@ void frames_cross_unchanged() {
   CHECK_EQ(b->transmit(held.cache, &(frame = held.make(100, 2)), 1), 1u);
   CHECK_EQ(receive_all(held, *a, 2).size(), 1u);
   CHECK(a->open() && a->fault().empty() && a->descriptor() >= 0);
+  // Looked at again and again, and still the same opening: neighbours are not asked anew.
+  FrameIndex none;
+  for (uint64_t i = 0; i < 5; ++i) a->receive(held.cache, clock_now() + i * 200000000ull, &none, 1);
+  CHECK_EQ(a->openings(), 1u);
   shell("ip link del pa");
 }
 

@@ -126,6 +126,8 @@ void frames_cross_unchanged() {
       CHECK_EQ(a.transmit(held.cache, &frame, 1), 1u);
       CHECK_EQ(counters.get(Counter::tx_refused), 1u);
       CHECK_EQ(counters.get(Counter::rx_missed), 0u);
+      for (uint64_t i = 0; i < 5; ++i) a.receive(held.cache, clock_now() + i * 200000000ull, none, 1);
+      CHECK_EQ(a.openings(), 1u);
       a.receive(held.cache, clock_now(), none, 1);
       CHECK_EQ(held.cache.available() + reserved(a), held.cache.total());
     }

@@ -101,6 +101,7 @@ bool AfPacketPort::open_sockets(const InterfaceState& interface, SocketError& er
     transmit_.close();
     return false;
   }
+  openings_.fetch_add(1, std::memory_order_relaxed);
   adopt(interface);
   return true;
 }
@@ -112,8 +113,7 @@ void AfPacketPort::adopt(const InterfaceState& interface) {
   // Asked for every so often while it is open, too: that is no opening.
   const bool was_open = state_.exchange(State::kOpen, std::memory_order_acq_rel) == State::kOpen;
   if (!was_open || openings_.load(std::memory_order_relaxed) == 0) {
-    openings_.fetch_add(1, std::memory_order_relaxed);
-  }
+    }
 }
 
 void AfPacketPort::mac(uint8_t* to) const {
