@@ -115,7 +115,12 @@ class Progress {
 const missingOf = (packages) => packages.filter(({ isThere }) => !isThere()).map(({ name }) => name);
 
 async function systemPackages(progress, forTests, forCi) {
-  const wanted = [...buildPackages, ...(isNativeFresh() ? [] : xdpPackages), ...(forTests ? testPackages : []), ...(forCi ? ciPackages : [])];
+  const wanted = [
+    ...buildPackages,
+    ...(isNativeFresh() ? [] : xdpPackages),
+    ...(forTests ? testPackages : []),
+    ...(forCi ? ciPackages : []),
+  ];
   const missing = missingOf(wanted);
   if (missing.length === 0) return;
   if (process.getuid?.() === 0 && which('apt-get')) {
