@@ -113,7 +113,7 @@ void AfPacketPort::adopt(const InterfaceState& interface) {
   // Asked for every so often while it is open, too: that is no opening.
   const bool was_open = state_.exchange(State::kOpen, std::memory_order_acq_rel) == State::kOpen;
   if (!was_open || openings_.load(std::memory_order_relaxed) == 0) {
-    }
+  }
 }
 
 void AfPacketPort::mac(uint8_t* to) const {

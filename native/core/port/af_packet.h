@@ -3,8 +3,8 @@
 //
 // The interface should have no address of its own: the kernel sees what arrives too, and would answer it.
 // Receive offloads may stay on: checksums that the sender left to its card are completed, TCP and UDP packets
-// of up to 64 KiB are cut. What is larger than a jumbo frame otherwise is dropped as oversized: `ethtool -K IF
-// gro off lro off` prevents that.
+// of up to 64 KiB are cut. What is larger than a jumbo frame otherwise is dropped as oversized: `ethtool -K
+// IF gro off lro off` prevents that.
 #pragma once
 #include <atomic>
 #include <memory>
