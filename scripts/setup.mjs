@@ -45,6 +45,7 @@ const testPackages = [
   { name: 'iputils-ping', isThere: () => which('ping') },
   { name: 'iperf3', isThere: () => which('iperf3') },
   { name: 'ethtool', isThere: () => which('ethtool') },
+  { name: 'bird2', isThere: () => which('bird') ?? ['/usr/sbin/bird'].find(existsSync) },
   { name: 'tshark', isThere: () => which('tshark') },
   { name: 'python3-scapy', isThere: () => hasPython('scapy') },
   { name: 'python3-cryptography', isThere: () => hasPython('cryptography') },

@@ -1,16 +1,17 @@
 #!/usr/bin/env node
 /**
  * `npm test`: sets up, checks the sources, runs the native tests and the tests; the last line is the sum. With CI set also
- * the native tests under sanitizers, the fuzz targets and clang-tidy, and a test that was skipped is a failure.
+ * the native tests under sanitizers, the fuzz targets and clang-tidy, the tests without namespaces on later versions of Node,
+ * and a test that was skipped is a failure.
  * Arguments go to vitest, e.g. `npm test -- test/config`, and then nothing else runs.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { lint, tidy } from './lint.mjs';
 import { fuzz, nativeTests } from './native-tests.mjs';
 import { setupOrSay } from './setup.mjs';
-import { alone, isCi, root, run } from './support.mjs';
+import { alone, isCi, root, run, tail } from './support.mjs';
 
 const total = { passed: 0, failed: 0, skipped: [] };
 
@@ -20,14 +21,17 @@ function add({ passed, failed, skipped }) {
   total.skipped.push(...skipped);
 }
 
+/** Node's versions that the tests run on in CI, besides the one that runs this. */
+const otherNodes = [22, 24].filter((major) => major !== Number(process.versions.node.split('.')[0]));
+
 /** Runs vitest over test/; what it prints is shown as it comes. */
-async function typescriptTests(args) {
+async function typescriptTests(args, { node = process.execPath, timeoutSeconds = 1800 } = {}) {
   const result = { passed: 0, failed: 0, skipped: [] };
   if (!existsSync(join(root, 'test'))) return result;
   const scratch = mkdtempSync(join(tmpdir(), 'penstock-test-'));
   const report = join(scratch, 'report.json');
   const { code, timedOut } = await run(
-    process.execPath,
+    node,
     [
       join(root, 'node_modules/vitest/vitest.mjs'),
       'run',
@@ -37,9 +41,10 @@ async function typescriptTests(args) {
       `--outputFile.json=${report}`,
       ...args,
     ],
-    { show: true, timeoutSeconds: 1800 },
+    // what tests start by name is of the same version
+    { show: true, timeoutSeconds, env: { PATH: `${dirname(node)}${delimiter}${process.env.PATH}` } },
   );
-  if (timedOut) console.log('✗ the tests were ended: they took more than 30 minutes');
+  if (timedOut) console.log(`✗ the tests were ended: they took more than ${timeoutSeconds / 60} minutes`);
   try {
     const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
     result.passed = numPassedTests;
@@ -62,6 +67,41 @@ async function typescriptTests(args) {
   return result;
 }
 
+/**
+ * The tests on another version of Node (the npm package `node`), with the addon that is built already: it is made for
+ * Node-API 8, which all have. Namespaces are Node's business least of all, and take the most time: they are left out.
+ */
+async function testsOnNode(major) {
+  const directory = mkdtempSync(join(tmpdir(), `penstock-node-${major}-`));
+  try {
+    const install = [
+      'install',
+      '--prefix',
+      directory,
+      '--no-save',
+      '--no-audit',
+      '--no-fund',
+      `node@${major}`,
+    ];
+    const npm = process.env.npm_execpath;
+    const { code, output } = npm?.endsWith('npm-cli.js')
+      ? await run(process.execPath, [npm, ...install], { cwd: directory })
+      : await run('npm', install, { cwd: directory });
+    const node = join(directory, 'node_modules/node/bin/node');
+    if (code !== 0 || !existsSync(node)) {
+      console.log(`✗ Node ${major} cannot be installed:\n${tail(output)}`);
+      return { passed: 0, failed: 1, skipped: [] };
+    }
+    console.log(`\nthe tests on Node ${major}`);
+    const result = await typescriptTests(['--exclude', 'test/netns/**'], { node, timeoutSeconds: 900 });
+    const skipped = result.skipped.map((name) => `Node ${major}: ${name}`);
+    console.log(`Node ${major}: ${result.passed} passed, ${result.failed} failed`);
+    return { ...result, skipped };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
 const only = process.argv.slice(2);
 const ready = await setupOrSay({ forTests: true, forCi: isCi });
 if (!ready) total.failed++;
@@ -79,6 +119,7 @@ if (only.length > 0) {
     }
   });
   add(await typescriptTests([]));
+  if (isCi) for (const major of otherNodes) add(await testsOnNode(major));
 }
 
 if (total.skipped.length > 0) {
