@@ -3,12 +3,18 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../packet/icmp.h"
 #include "../packet/parse.h"
 #include "plane.h"
 
 namespace penstock {
-
 namespace {
+
+bool is_neighbour_discovery(const Frame& frame, const uint8_t* packet) {
+  if (frame.version != 6 || frame.protocol != protocol::kIcmpv6 || frame.l4 == 0) return false;
+  const uint8_t type = icmp::type(packet + frame.l4);
+  return type == icmpv6::kNeighbourSolicitation || type == icmpv6::kNeighbourAdvertisement;
+}
 
 // Stands where a port was removed.
 class AbsentPort final : public Port {
@@ -172,7 +178,10 @@ void Node::drop_received(uint32_t worker, uint64_t now, const FrameIndex* frames
     frame.version = frame.protocol = 0;
     frame.l3 = 0;
     frame.source_port = frame.destination_port = 0;
-    if (parse_ethernet(frame, plane_->pool().data(frames[i])) != DropReason::kNone) frame.version = 0;
+    const uint8_t* packet = plane_->pool().data(frames[i]);
+    const DropReason reason = parse_ethernet(frame, packet);
+    // Neighbour discovery is the links' own, like ARP: no traffic that somebody misses.
+    if (reason != DropReason::kNone || is_neighbour_discovery(frame, packet)) frame.version = 0;
   }
   drop_closed(worker, now, frames, count);
 }
