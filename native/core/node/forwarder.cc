@@ -396,7 +396,7 @@ std::string Forwarder::change_sa(Slab<Sa>& slab, uint32_t index, Options options
   options.extended_sequence_number = slab[index].is_extended;
   auto change = std::make_unique<SaChange>();
   (*change).*to = std::make_unique<Sa>();
-  const std::string error = ((*change).*to)->init(options);
+  std::string error = ((*change).*to)->init(options);
   if (!error.empty()) return error;
   change->index = index;
   shards_[slab[index].anchor]->change(change.get());

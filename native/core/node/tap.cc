@@ -8,6 +8,7 @@
 
 #include "../packet/esp.h"
 #include "../packet/ethernet.h"
+#include "../packet/ipv6.h"
 #include "../packet/parse.h"
 
 namespace penstock {
