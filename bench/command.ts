@@ -85,7 +85,17 @@ async function bench(name: string, extra: readonly string[], options: Options): 
   const asked = name === 'all' ? questions : questions.filter((question) => question.name === name);
   const finish = environment();
   const answers: Answer[] = [];
-  for (const question of asked) answers.push(await ask(question, options, output.message));
+  let isWhole = true;
+  for (const question of asked) {
+    try {
+      answers.push(await ask(question, options, output.message));
+    } catch (error) {
+      if (name !== 'all') throw error;
+      // of many, the others are answered all the same
+      isWhole = false;
+      output.message(`${question.name} has no answer: ${(error as Error).message}`);
+    }
+  }
   const env = finish();
   if (env.isLoaded) output.message('this machine is loaded: every spread is the whole range');
   const sections = answers.map(({ question: { title, method }, series }): Section => {
@@ -112,6 +122,7 @@ async function bench(name: string, extra: readonly string[], options: Options): 
   for (const verdict of failed)
     output.message(`${verdict.threshold} does not hold: ${verdict.id} is ${verdict.value}`);
   if (failed.length > 0) throw new Exit('thresholdFailed');
+  if (!isWhole) throw new Exit('failure');
 }
 
 const columns = heads.map((head, i) => ({
