@@ -7,8 +7,9 @@ export default defineConfig({
     setupFiles: ['test/support/fast-check-seed.ts'],
     // a process of its own per file: a fault of the native core takes no other test along
     pool: 'forks',
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // far more than any takes: slow machines are no failures
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
     teardownTimeout: 10_000,
     reporters: ['default'],
   },
