@@ -57,6 +57,7 @@ export async function fuzz(seconds) {
   }
   const build = 'native/build-fuzz';
   const flags = [
+    '-DCMAKE_C_COMPILER=clang',
     '-DCMAKE_CXX_COMPILER=clang++',
     '-DPENSTOCK_FUZZ=ON',
     '-DPENSTOCK_ADDON=OFF',

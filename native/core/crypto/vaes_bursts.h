@@ -128,8 +128,8 @@ PENSTOCK_INLINE void step(Batch<kPackets>& now, const Batch<kPackets>& before, V
 }
 
 // A row that nothing is encrypted beside.
-static __attribute__((noinline)) void multiply_row(Sum& sum, const Vector* hashed, int vectors,
-                                                   const Powers& powers) {
+static inline __attribute__((noinline)) void multiply_row(Sum& sum, const Vector* hashed, int vectors,
+                                                          const Powers& powers) {
   sum.low = sum.middle = sum.high = zero();
   for (int v = 0; v < vectors; v += 2) {
     const bool two = v + 1 < vectors;
