@@ -20,7 +20,6 @@ import { performNative } from '../node/native-actions.js';
 import { NeighbourWatch } from '../node/neighbour-watch.js';
 import { counterIndex } from '../pipeline/counters.js';
 import { Dataplane, type WorkerFailure } from '../pipeline/dataplane.js';
-import type { Timers } from '../pipeline/timers.js';
 import { accountsText, nodeAccounts } from './accounts.js';
 import { AriSession } from './ari-session.js';
 import { captureKeys, startCapture } from './capture.js';
@@ -42,6 +41,7 @@ import type { NodeView } from './show/node-view.js';
 import { show } from './show/show.js';
 import { defaultSocket } from './socket.js';
 import { TableStore } from './table-store.js';
+import { processTimers } from './timers.js';
 
 export interface DaemonOptions {
   /** Its secrets are wiped once the native core has them. */
@@ -68,19 +68,6 @@ const looksPerSecond = 1000 / lookMs;
 /** after routers were told, so that what is on its way arrives */
 const graceMs = 200;
 const drainMs = 500;
-
-const timers: Timers = {
-  every: (intervalMs, run) => {
-    const timer = setInterval(run, intervalMs);
-    timer.unref();
-    return () => clearInterval(timer);
-  },
-  after: (delayMs, run) => {
-    const timer = setTimeout(run, delayMs);
-    timer.unref();
-    return () => clearTimeout(timer);
-  },
-};
 
 const nowMs = () => performance.now();
 /** performance.now() counts from the start of the process, the core's clock from the start of the machine */
@@ -134,7 +121,7 @@ export class Daemon {
       controlFrames: tuning.controlFrames,
       handOverRing: tuning.handOverRing,
       jumbosPerWorker: tuning.jumbosPerWorker,
-      timers,
+      timers: processTimers,
     });
     this.#node = this.#dataplane.native.addForwarder({
       name: config.system.hostName,
@@ -158,7 +145,7 @@ export class Daemon {
     });
     this.#monitor = new HealthMonitor({
       prober: new NetworkProber(this.#network, options.checkFunctions),
-      timers,
+      timers: processTimers,
       nowMs,
       random: Math.random,
       onChange: (changes) => this.#post({ kind: 'health-changed', changes }),
@@ -177,7 +164,7 @@ export class Daemon {
     this.#live = new LiveConfig({
       plane: this.#dataplane.native,
       node: this.#node,
-      timers,
+      timers: processTimers,
       log,
       state: () => this.#driver.state,
       post: (...events) => this.#post(...events),
@@ -200,7 +187,7 @@ export class Daemon {
     this.#dataplane.on('failed', (failure: WorkerFailure) => this.#options.onFailure(failure.message));
     await this.#dataplane.start();
     this.#kernelRoutes?.begin();
-    this.#stopLooking = timers.every(lookMs, () => this.#look());
+    this.#stopLooking = processTimers.every(lookMs, () => this.#look());
     this.#updateSessions(config);
     this.#monitor.configure(wantedChecks(config));
     log(`${config.system.hostName} runs: ${config.ports.length} ports, control socket ${this.socket}`);
@@ -474,7 +461,7 @@ export class Daemon {
       router,
       hostName: config.system.hostName,
       addresses,
-      timers,
+      timers: processTimers,
       onOpen: () => this.#post({ kind: 'export-opened', router: router.name }),
       onSuperseded: (routes) => this.#post({ kind: 'routes-superseded', router: router.name, routes }),
       log,
@@ -521,7 +508,10 @@ export class Daemon {
         const { native: plane } = this.#dataplane;
         const epochNs = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
         const { portNames } = this.#live;
-        return startCapture({ plane, node: this.#node, timers, portNames, epochNs, ...to }, filter);
+        return startCapture(
+          { plane, node: this.#node, timers: processTimers, portNames, epochNs, ...to },
+          filter,
+        );
       },
       captureKeys: () => {
         const { native: plane } = this.#dataplane;

@@ -11,6 +11,7 @@ import type { CheckFunction } from './probe/custom.js';
 import { HostNetwork } from './probe/host-network.js';
 import { HealthMonitor } from './probe/monitor.js';
 import { NetworkProber } from './probe/prober.js';
+import { processTimers } from './timers.js';
 
 /** What is asked of a member. `port` comes with its target, where that says one. */
 export type HealthCheck =
@@ -84,18 +85,7 @@ export function watchHealth(balancer: LoadBalancer, options: WatchHealthOptions)
   const functions = new Map(typeof check === 'function' ? [[functionName, check]] : []);
   const monitor = new HealthMonitor({
     prober: new NetworkProber(new HostNetwork(), functions),
-    timers: {
-      every: (intervalMs, run) => {
-        const timer = setInterval(run, intervalMs);
-        timer.unref();
-        return () => clearInterval(timer);
-      },
-      after: (delayMs, run) => {
-        const timer = setTimeout(run, delayMs);
-        timer.unref();
-        return () => clearTimeout(timer);
-      },
-    },
+    timers: processTimers,
     nowMs: () => performance.now(),
     random: Math.random,
     onChange: (changes) => {
