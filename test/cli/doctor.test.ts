@@ -182,13 +182,16 @@ describe('penstock run without privilege', () => {
         'system: { host-name: plain, control-socket: plain.sock }\n' +
           'interfaces: { ge-0/0/0: { port: { af-packet: lo }, unit: { 0: { family: { inet: { address: [10.1.1.1/24] } } } } } }\n',
       );
-      spawnSync('chown', ['-R', 'nobody', directory]);
-      const { status, stderr } = spawnSync(process.execPath, [main, 'run', join(directory, 'node.yaml')], {
-        encoding: 'utf8',
-        uid: 65_534,
-        gid: 65_534,
-        timeout: 20_000,
-      });
+      // root without capabilities, not another user, who might not be allowed to reach the checkout or node's own file
+      const command = [
+        '--bounding-set=-all',
+        '--inh-caps=-all',
+        process.execPath,
+        main,
+        'run',
+        join(directory, 'node.yaml'),
+      ];
+      const { status, stderr } = spawnSync('setpriv', command, { encoding: 'utf8', timeout: 20_000 });
       expect(stderr).toMatch(
         /^penstock: ge-0\/0\/0: .*CAP_NET_RAW: run as root, or grant it with '.*setcap.*'\n$/,
       );
