@@ -6,7 +6,7 @@ import { checkFile } from '../control/config-file.js';
 import { Exit } from './exit-codes.js';
 import { createOutput, type Output } from './output.js';
 
-/** `penstock check FILE…`: every problem of each file, exit 4 when there is one. */
+/** `penstock check FILE…`: every problem of each file, exit 4 when there is one; what can run and may not do what is wanted is a warning. */
 export function checkCommand(output: Output = createOutput()): Command {
   return new Command('check')
     .summary('say what is wrong with a configuration, and what to write')
@@ -28,11 +28,17 @@ export function checkCommand(output: Output = createOutput()): Command {
         output.json({
           ok: errors === 0,
           errors,
-          files: results.map(({ file, config, problems }) => ({ file, ok: config !== null, problems })),
+          files: results.map(({ file, config, problems, warnings }) => ({
+            file,
+            ok: config !== null,
+            problems,
+            warnings,
+          })),
         });
       } else {
-        for (const { file, config, problems } of results) {
+        for (const { file, config, problems, warnings } of results) {
           for (const problem of problems) output.data(problemText(problem));
+          for (const warning of warnings) output.data(`warning: ${problemText(warning)}`);
           if (config !== null) output.data(`${file}: ok: ${summary(config)}`);
         }
         if (errors > 0) output.data(`${errors} error${errors === 1 ? '' : 's'}`);

@@ -21,7 +21,7 @@ export function runCommand(output: Output = createOutput()): Command {
 }
 
 async function run(file: string, json: boolean, output: Output): Promise<void> {
-  const { config, problems } = checkFile(file);
+  const { config, problems, warnings } = checkFile(file);
   if (config === null) {
     if (json) output.json({ problems });
     else for (const problem of problems) output.message(problemText(problem));
@@ -30,6 +30,7 @@ async function run(file: string, json: boolean, output: Output): Promise<void> {
   const log = json
     ? (message: string) => output.json({ time: new Date().toISOString(), message })
     : output.message;
+  for (const warning of warnings) log(`warning: ${problemText(warning)}`);
   let end: (why: Ending) => void = () => {};
   const ended = new Promise<Ending>((resolve) => {
     end = resolve;

@@ -27,6 +27,8 @@ export interface Config {
   readonly policies: readonly PolicyConfig[];
   readonly defaultPolicy: 'permit-all' | 'deny-all';
   readonly flow: FlowConfig;
+  /** null: the node stands alone */
+  readonly highAvailability: HighAvailabilityConfig | null;
 }
 
 export interface SystemConfig {
@@ -371,4 +373,179 @@ export interface FlowConfig {
   readonly flowLimit: number;
   readonly synCheck: boolean;
   readonly synCheckInTunnel: boolean;
+  /** sessions of ICMP are synchronised with the peer, too */
+  readonly syncIcmpSession: boolean;
+}
+
+/** This node's half of a pair. */
+export interface HighAvailabilityConfig {
+  /** system.nodeId */
+  readonly localId: number;
+  /** the ICL's end here */
+  readonly localIp: Address;
+  readonly peer: HaPeerConfig;
+  /** by number; [0] is SRG0, which is always there, active on both nodes */
+  readonly groups: readonly SrgConfig[];
+  readonly haGroups: readonly HaGroupConfig[];
+  readonly sync: HaSyncConfig;
+}
+
+export interface HaPeerConfig {
+  readonly id: number;
+  /** the ICL's end there */
+  readonly ip: Address;
+  /** logical interface that localIp is on */
+  readonly interface: string;
+  /** of the ICL */
+  readonly routingInstance: string;
+  /** of the ICL */
+  readonly liveness: LivenessConfig;
+  /** null: the ICL is in clear text */
+  readonly linkEncryption: LinkEncryptionConfig | null;
+  /** null: there is no ICD */
+  readonly forwarding: IcdConfig | null;
+}
+
+/** The ICD: packets of sessions that the other node has. */
+export interface IcdConfig {
+  readonly localIp: Address;
+  readonly peerIp: Address;
+  /** logical interface that localIp is on */
+  readonly interface: string;
+  readonly routingInstance: string;
+  readonly liveness: LivenessConfig;
+}
+
+/** Asynchronous BFD. */
+export interface LivenessConfig {
+  /** Desired Min TX Interval once the session is up */
+  readonly minimumIntervalMs: number;
+  /** Required Min RX Interval */
+  readonly minimumReceiveIntervalMs: number;
+  /** Detect Mult */
+  readonly multiplier: number;
+  /** null: none */
+  readonly authentication: BfdAuthenticationConfig | null;
+}
+
+export interface BfdAuthenticationConfig {
+  readonly algorithm: 'keyed-sha-1' | 'meticulous-keyed-sha-1';
+  readonly keyId: number;
+  /** 1 … 20 bytes (RFC 5880 §4.4) */
+  readonly key: Secret;
+}
+
+/** The VPN that seals the ICL: between localIp and the peer's ip, whose traffic selectors are just these two. */
+export type LinkEncryptionConfig = Omit<VpnConfig, 'bindInterface'>;
+
+export interface SrgConfig {
+  /** 0: active on both nodes */
+  readonly id: number;
+  readonly deploymentType: 'routing' | 'switching' | 'hybrid';
+  /** asked when the ICL is down; null: none */
+  readonly activenessProbe: ActivenessProbeConfig | null;
+  readonly monitor: SrgMonitorConfig;
+  readonly activeSignalRoute: SignalRouteConfig | null;
+  readonly backupSignalRoute: SignalRouteConfig | null;
+  /** of SRG0: there while its monitor has failed */
+  readonly installOnFailureRoute: SignalRouteConfig | null;
+  /** floating addresses and what else goes with the group, of all its prefix lists */
+  readonly prefixes: readonly FloatingPrefixConfig[];
+  /** tunnels that end at a floating address of the group go with it */
+  readonly managesIpsec: boolean;
+  readonly preemption: boolean;
+  /** higher wins */
+  readonly activenessPriority: number;
+  readonly processPacketOnBackup: boolean;
+  readonly virtualIps: readonly VirtualIpConfig[];
+  /** name of the HaGroupConfig that decides instead of the election; null: none */
+  readonly haGroup: string | null;
+}
+
+export type ActivenessProbeConfig =
+  | ({ readonly kind: 'icmp' } & EchoTargetConfig & { readonly source: Address })
+  | ({ readonly kind: 'bfd' } & BfdTargetConfig);
+
+/** An address that is asked for echoes. */
+export interface EchoTargetConfig {
+  readonly destination: Address;
+  /** null: the address of the interface that leads there */
+  readonly source: Address | null;
+  readonly routingInstance: string;
+  readonly intervalMs: number;
+  /** echoes lost in a row before it counts as gone */
+  readonly multiplier: number;
+}
+
+/** A BFD session to a router. */
+export interface BfdTargetConfig {
+  readonly destination: Address;
+  readonly source: Address;
+  readonly sessionType: 'singlehop' | 'multihop';
+  /** of a single-hop session */
+  readonly interface: string | null;
+  readonly routingInstance: string;
+  readonly liveness: LivenessConfig;
+}
+
+/**
+ * Weights of failed members of a kind add up. From `threshold` on the kind has failed and its sum counts for the object; from
+ * `objectThreshold` on the object has, and its sum counts for the group; from `srgThreshold` on the group has failed.
+ */
+export interface SrgMonitorConfig {
+  readonly srgThreshold: number;
+  readonly objects: readonly MonitorObjectConfig[];
+}
+
+export interface MonitorObjectConfig {
+  /** '': what stands right below monitor, each of which fails the group alone */
+  readonly name: string;
+  readonly objectThreshold: number;
+  readonly interface: MonitoredConfig<{ readonly name: string }> | null;
+  readonly ip: MonitoredConfig<EchoTargetConfig> | null;
+  readonly bfdLiveliness: MonitoredConfig<BfdTargetConfig> | null;
+}
+
+export interface MonitoredConfig<T> {
+  readonly threshold: number;
+  readonly members: readonly (T & { readonly weight: number })[];
+}
+
+export interface SignalRouteConfig {
+  readonly address: Address;
+  readonly routingInstance: string;
+}
+
+export interface FloatingPrefixConfig {
+  readonly prefix: Prefix;
+  readonly routingInstance: string;
+}
+
+export interface VirtualIpConfig {
+  readonly index: number;
+  /** with the length of its network */
+  readonly address: Prefix;
+  /** a logical interface of a port */
+  readonly interface: string;
+}
+
+/** Activeness that something else decides. */
+export interface HaGroupConfig {
+  readonly name: string;
+  /** null: VRRP says so, through `penstock ha-group` */
+  readonly static: 'active' | 'backup' | null;
+}
+
+export interface HaSyncConfig {
+  /** what the standby adds to the last sequence number it knows */
+  readonly oseqShift: number;
+  /** 0: off */
+  readonly periodPackets: number;
+  /** 0: off */
+  readonly periodMs: number;
+  /** of a busy SA, per second: what oseqShift must be enough for */
+  readonly packetRate: number;
+  readonly replicateSessions: boolean;
+  /** how old a session must be to be sent; 0: at once */
+  readonly replicationThresholdMs: number;
 }

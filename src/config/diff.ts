@@ -4,11 +4,14 @@ import type {
   Config,
   FilterConfig,
   FlowConfig,
+  HaGroupConfig,
+  HighAvailabilityConfig,
   InterfaceConfig,
   KernelRoutesConfig,
   MonitoringProfileConfig,
   PolicyConfig,
   PortConfig,
+  SrgConfig,
   StaticRouteConfig,
   SystemConfig,
   TlbGroupConfig,
@@ -43,6 +46,10 @@ export interface Sections {
   policies: readonly PolicyConfig[];
   'default-policy': Config['defaultPolicy'];
   flow: FlowConfig;
+  /** both nodes and what joins them */
+  'high-availability': Omit<HighAvailabilityConfig, 'groups' | 'haGroups'>;
+  'services-redundancy-group': SrgConfig;
+  'ha-group': HaGroupConfig;
 }
 
 /** For people, where it is found in the file. */
@@ -64,6 +71,9 @@ export const sectionText: { readonly [S in keyof Sections]: string } = {
   policies: 'policies',
   'default-policy': 'default-policy',
   flow: 'flow',
+  'high-availability': 'high availability',
+  'services-redundancy-group': 'services redundancy group',
+  'ha-group': 'ha-group',
 };
 
 /** before null: added. after null: removed. */
@@ -132,6 +142,12 @@ function partsOf(config: Config): Map<string, Part> {
   for (const [name, policies] of policiesByZones(config.policies)) add('policies', name, policies);
   add('default-policy', '', config.defaultPolicy);
   add('flow', '', config.flow);
+  if (config.highAvailability !== null) {
+    const { groups, haGroups, ...pair } = config.highAvailability;
+    add('high-availability', '', pair);
+    for (const group of groups) add('services-redundancy-group', String(group.id), group);
+    for (const group of haGroups) add('ha-group', group.name, group);
+  }
   return parts;
 }
 

@@ -171,3 +171,31 @@ export function windowSize() {
   };
   return z.int({ error }).refine(isPower, { error }).meta({ minimum: least, maximum: most });
 }
+
+export const logicalInterface = () => {
+  const error = (issue: { input?: unknown }) =>
+    issue.input === undefined
+      ? 'missing; write an interface, e.g. ge-0/0/0.0'
+      : 'not an interface, e.g. ge-0/0/0.0';
+  return z.string({ error }).regex(/^[a-z][a-z0-9_-]*(\/\d+)*(:\d+)?(\.\d+)?$/, { error });
+};
+
+/** A text that may be a key written in the wrong place: no message shows it. */
+const hidden = (advice: string) =>
+  z
+    .string({ error: `not a text; write ${advice}` })
+    .min(1, { error: `empty; write ${advice}` })
+    .optional();
+
+/** Exactly one of three places; the bytes are the AES key and then the salt. Never part of a message. */
+export const key = z.strictObject(
+  {
+    hex: hidden('hexadecimal digits').describe('key and salt in hexadecimal digits'),
+    file: hidden('the path of a file with the hexadecimal digits'),
+    env: hidden('the name of an environment variable'),
+  },
+  {
+    error: (issue) =>
+      `${issue.input === undefined ? 'missing' : 'not a mapping'}; write { hex: … }, { file: … } or { env: … }`,
+  },
+);

@@ -55,6 +55,33 @@ export const limits = {
     spi: { least: 256, most: 0xffff_ffff },
     inboundPerVpn: 256,
   },
+  highAvailability: {
+    /** BFD: RFC 5880 §6.8.3 wants no more than one packet a second until a session is up */
+    liveness: {
+      intervalMs: { least: 10, most: 60_000, fallback: 1_000 },
+      multiplier: { least: 1, most: 255, fallback: 3 },
+      keyId: { least: 0, most: 255 },
+    },
+    srg: {
+      id: { least: 0, most: 64 },
+      priority: { least: 1, most: 254, fallback: 100 },
+      probeIntervalMs: { least: 10, most: 60_000, fallback: 1_000 },
+      probeMultiplier: { least: 1, most: 255, fallback: 3 },
+      virtualIps: 2_000,
+    },
+    monitor: { objects: 10, weight: { least: 1, most: 1_000, fallback: 100 } },
+    sync: {
+      /** a jump of numbers must stay below 2³¹, or a peer with ESN takes it for one back (RFC 4303 appendix A) */
+      oseqShift: { least: 64, most: 0x4000_0000, fallback: 65_536 },
+      periodPackets: { least: 0, most: 0x4000_0000, fallback: 2 },
+      periodSeconds: { least: 0, most: 3_600, fallback: 10 },
+      /** what one tunnel of the reference's load sends */
+      packetRate: { least: 1, most: 100_000_000, fallback: 7_000 },
+      /** design bound of the ICL */
+      roundTripSeconds: 0.1,
+      replicationSeconds: { least: 0, most: 86_400 },
+    },
+  },
   /** of the flow memory of virtual services, of each worker */
   flowLimit: { least: 1, most: 10_000_000, fallback: 262_144 },
   sessionLimit: { least: 1, most: 10_000_000, fallback: 262_144 },

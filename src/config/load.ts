@@ -1,5 +1,6 @@
 import { Context, type Surroundings } from './compile/context.js';
 import { compileFilters } from './compile/filters.js';
+import { compileHighAvailability } from './compile/high-availability.js';
 import { compileInterfaces, Reach } from './compile/interfaces.js';
 import { compileKernelRoutes } from './compile/kernel-routes.js';
 import { compileProfiles } from './compile/monitoring.js';
@@ -15,7 +16,7 @@ import {
   compileZones,
 } from './compile/security.js';
 import { compileTlb } from './compile/services.js';
-import { compileVpns } from './compile/vpns.js';
+import { compileVpns, nodeId } from './compile/vpns.js';
 import type { Config } from './config.js';
 import { limits } from './limits.js';
 import { ConfigError, type Path, type Problem, pathText } from './problem.js';
@@ -29,14 +30,17 @@ export type { Surroundings } from './compile/context.js';
 export interface Checked {
   readonly config: Config | null;
   readonly problems: readonly Problem[];
+  /** what can run, but may not do what is wanted */
+  readonly warnings: readonly Problem[];
 }
 
 /** Reads and checks a configuration's text. Never throws. */
 export function checkConfig(text: string, file: string, surroundings: Surroundings): Checked {
   const yaml = readYaml(text, file);
-  if (yaml.problems.length > 0) return { config: null, problems: inOrder(yaml.problems) };
+  if (yaml.problems.length > 0) return { config: null, problems: inOrder(yaml.problems), warnings: [] };
   if (yaml.value === undefined) {
-    return { config: null, problems: [yaml.problem([], 'empty; write at least system.host-name')] };
+    const problems = [yaml.problem([], 'empty; write at least system.host-name')];
+    return { config: null, problems, warnings: [] };
   }
   return check(yaml.value, file, surroundings, yaml.problem);
 }
@@ -76,12 +80,28 @@ function check(
   const declared = normalise(given, findings);
   const document = fitting(declared, findings);
   const problems = findings.map(({ path, message, at }) => problemAt(path, message, at));
-  if (document === undefined) return { config: null, problems: inOrder(problems) };
-  const context = new Context(file, document, declared, findings, surroundings, (path, message, at) => {
-    problems.push(problemAt(path, message, at));
-  });
+  if (document === undefined) return { config: null, problems: inOrder(problems), warnings: [] };
+  const warnings: Problem[] = [];
+  const into =
+    (list: Problem[]) =>
+    (path: Path, message: string, at?: 'key' | 'value'): void => {
+      list.push(problemAt(path, message, at));
+    };
+  const context = new Context(
+    file,
+    document,
+    declared,
+    findings,
+    surroundings,
+    into(problems),
+    into(warnings),
+  );
   const config = compile(context, file);
-  return problems.length > 0 ? { config: null, problems: inOrder(problems) } : { config, problems: [] };
+  return {
+    config: problems.length > 0 ? null : config,
+    problems: inOrder(problems),
+    warnings: inOrder(warnings),
+  };
 }
 
 /** What of the document has the schema's shape; findings gets the rest. */
@@ -118,12 +138,12 @@ function compile(context: Context, file: string): Config {
   checkEveryInterfaceHasAZone(context, interfaces);
   const reach = new Reach(interfaces);
   const routingInstances = compileRoutingInstances(context, reach);
-  const vpns = compileVpns(context, instanceOf, reach);
+  const { vpns, linkEncryption } = compileVpns(context, instanceOf, reach);
   return {
     file,
     system: {
       hostName: system['host-name'],
-      nodeId: system['node-id'] ?? null,
+      nodeId: nodeId(document) ?? null,
       workers: system.workers ?? limits.workers.fallback,
       stateDirectory:
         system['state-directory'] === undefined ? null : context.path(system['state-directory']),
@@ -142,6 +162,13 @@ function compile(context: Context, file: string): Config {
     policies: compilePolicies(context),
     defaultPolicy: document.security?.policies?.['default-policy'] ?? 'deny-all',
     flow: compileFlow(context),
+    highAvailability: compileHighAvailability(context, {
+      interfaces,
+      routingInstances,
+      vpns,
+      linkEncryption,
+      reach,
+    }),
   };
 }
 

@@ -7,14 +7,7 @@
 import { z } from 'zod';
 import * as f from './fields.js';
 import { limits } from './limits.js';
-
-const logicalInterface = () => {
-  const error = (issue: { input?: unknown }) =>
-    issue.input === undefined
-      ? 'missing; write an interface, e.g. ge-0/0/0.0'
-      : 'not an interface, e.g. ge-0/0/0.0';
-  return z.string({ error }).regex(/^[a-z][a-z0-9_-]*(\/\d+)*(:\d+)?(\.\d+)?$/, { error });
-};
+import { highAvailability } from './schema-high-availability.js';
 
 const kernelInterface = () =>
   f.name('kernel interface').max(15, { error: 'longer than 15 characters' }).optional();
@@ -178,7 +171,7 @@ const routingInstances = f.table(
   'routing instance',
   f.section({
     'instance-type': f.word(['virtual-router', 'forwarding'], ['vrf', 'virtual-switch', 'evpn']),
-    interface: f.list(logicalInterface(), 'interfaces').optional(),
+    interface: f.list(f.logicalInterface(), 'interfaces').optional(),
     'routing-options': routingOptions.optional(),
   }),
 );
@@ -265,7 +258,7 @@ const trafficLoadBalance = f.section({
   instance: f.table(
     'instance',
     f.section({
-      interface: logicalInterface(),
+      interface: f.logicalInterface(),
       'route-hold-timer': f
         .integer(limits.tlb.routeHoldSeconds, 'seconds')
         .meta({ default: limits.tlb.routeHoldSeconds.fallback })
@@ -412,31 +405,11 @@ const networkMonitoring = f.section({
   ),
 });
 
-/** A text that may be a key written in the wrong place: no message shows it. */
-const hidden = (advice: string) =>
-  z
-    .string({ error: `not a text; write ${advice}` })
-    .min(1, { error: `empty; write ${advice}` })
-    .optional();
-
-/** Exactly one of three places; the bytes are the AES key and then the salt. Never part of a message. */
-const key = z.strictObject(
-  {
-    hex: hidden('hexadecimal digits').describe('key and salt in hexadecimal digits'),
-    file: hidden('the path of a file with the hexadecimal digits'),
-    env: hidden('the name of an environment variable'),
-  },
-  {
-    error: (issue) =>
-      `${issue.input === undefined ? 'missing' : 'not a mapping'}; write { hex: … }, { file: … } or { env: … }`,
-  },
-);
-
-const sa = f.section({ spi: f.integer(limits.ipsec.spi), key });
+const sa = f.section({ spi: f.integer(limits.ipsec.spi), key: f.key });
 
 const manual = f.section({
-  gateway: f.address().describe("the peer's outer address"),
-  'local-address': f.address().describe('our outer address'),
+  gateway: f.address().optional().describe("the peer's outer address"),
+  'local-address': f.address().optional().describe('our outer address'),
   protocol: f.word(['esp'], ['ah']).optional(),
   'encryption-algorithm': f.word(
     ['aes-256-gcm', 'aes-128-gcm'],
@@ -454,12 +427,14 @@ const ipsec = f.section({
   vpn: f.table(
     'vpn',
     f.section({
-      'bind-interface': logicalInterface(),
+      'ha-link-encryption': f
+        .flag()
+        .describe("the keys are those of the pair's ICL: named by vpn-profile, between local-ip and peer-ip"),
+      'bind-interface': f.logicalInterface().optional(),
       manual,
-      'traffic-selector': f.table(
-        'traffic selector',
-        f.section({ 'local-ip': f.prefix(), 'remote-ip': f.prefix() }),
-      ),
+      'traffic-selector': f
+        .table('traffic selector', f.section({ 'local-ip': f.prefix(), 'remote-ip': f.prefix() }))
+        .optional(),
       'anti-replay-window-size': f.windowSize().optional(),
       'no-anti-replay': f.flag(),
       'extended-sequence-number': f.flag(),
@@ -480,7 +455,7 @@ const zones = f.section({
       'host-inbound-traffic': f
         .section({ 'system-services': all('system services'), protocols: all('protocols') })
         .optional(),
-      interfaces: f.list(logicalInterface(), 'interfaces'),
+      interfaces: f.list(f.logicalInterface(), 'interfaces'),
     }),
   ),
 });
@@ -515,6 +490,7 @@ const policies = f.section({
 const flow = f.section({
   'tcp-session': f.section({ 'no-syn-check': f.flag(), 'no-syn-check-in-tunnel': f.flag() }).optional(),
   'session-limit': f.integer(limits.sessionLimit).meta({ default: limits.sessionLimit.fallback }).optional(),
+  'sync-icmp-session': f.flag().describe('sessions of ICMP are synchronised with the peer, too'),
 });
 
 const security = f.section({
@@ -549,6 +525,7 @@ export const schema = f.section({
     'state-directory': f.path('a directory that outlives the process').optional(),
     'control-socket': f.path('the control socket').optional(),
   }),
+  chassis: f.section({ 'high-availability': highAvailability.optional() }).optional(),
   interfaces: interfaces.optional(),
   'routing-instances': routingInstances.optional(),
   'routing-options': routingOptions
@@ -577,12 +554,11 @@ export type ConfigDocument = z.input<typeof schema>;
 /** Words of the reference documents that may come in a file and are not done yet, with what to do instead. */
 export const notYet: Readonly<Record<string, string>> = {
   ike: 'write the keys under security.ipsec.vpn.<name>.manual',
-  chassis: 'a node stands alone',
+  cluster: 'write high-availability',
   protocols: 'write static routes',
   nat: 'leave it out',
   'establish-tunnels': 'leave it out: manual keys are up from the start',
   proposal: 'write encryption-algorithm under manual',
-  'ha-link-encryption': 'a node stands alone',
   log: 'counters and show security packet-drop records say what happened',
   reject: 'write deny',
   'address-set': 'list the addresses in the policy',

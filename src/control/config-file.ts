@@ -15,7 +15,7 @@ export function checkFile(file: string): Checked {
   const text = readText(file === '-' ? 0 : file);
   const name = file === '-' ? '<stdin>' : file;
   if (typeof text === 'string') return checkConfig(text, name, surroundings);
-  return { config: null, problems: [unreadable(name, text.wrong)] };
+  return { config: null, problems: [unreadable(name, text.wrong)], warnings: [] };
 }
 
 export const unreadable = (file: string, message: string): Problem => ({

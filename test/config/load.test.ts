@@ -6,7 +6,7 @@ import { limits } from '../../dist/config/limits.js';
 import { checkConfig, checkDocument, loadConfig, makeConfig } from '../../dist/config/load.js';
 import { ConfigError } from '../../dist/config/problem.js';
 import type { ConfigDocument } from '../../dist/config/schema.js';
-import { digits, edited, gateway, router, surroundings } from './samples.js';
+import { digits, edited, gateway, pair, router, surroundings } from './samples.js';
 
 /** Addresses and prefixes as texts, byte strings as lists. */
 function plain(value: unknown): unknown {
@@ -123,6 +123,7 @@ describe('loadConfig', () => {
       flowLimit: 262_144,
       synCheck: false,
       synCheckInTunnel: true,
+      syncIcmpSession: false,
     });
   });
 
@@ -362,10 +363,12 @@ describe('garbage', () => {
     for (let seed = 1; seed <= 200; seed++) {
       expect(check(random(seed, 400)).config).toBeNull();
       const at = Math.imul(seed, 2_654_435_761) >>> 0;
-      const cut = at % gateway.length;
-      const damaged = gateway.slice(0, cut) + random(seed, 1 + (seed % 5)) + gateway.slice(cut + (seed % 7));
-      expect(() => check(damaged)).not.toThrow();
-      expect(() => check(gateway.slice(0, cut))).not.toThrow();
+      for (const text of [gateway, pair]) {
+        const cut = at % text.length;
+        const damaged = text.slice(0, cut) + random(seed, 1 + (seed % 5)) + text.slice(cut + (seed % 7));
+        expect(() => check(damaged)).not.toThrow();
+        expect(() => check(text.slice(0, cut))).not.toThrow();
+      }
     }
   });
 

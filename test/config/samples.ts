@@ -123,6 +123,77 @@ services:
             load-balance-method: { hash: { hash-key: source-ip, seed: 7 } }
 `;
 
+/** One node of a pair: VPN enb1 ends at the floating address 10.0.0.1. */
+export const pair = `system: { host-name: gw1a, node-id: 1, state-directory: state }
+chassis:
+  high-availability:
+    local-id: { id: 1, local-ip: 10.3.1.2, local-forwarding-ip: 10.4.1.2 }
+    peer-id:
+      2:
+        peer-ip: 10.3.1.3
+        interface: ge-0/0/2
+        vpn-profile: ICL
+        liveness-detection: { minimum-interval: 400, multiplier: 5 }
+        peer-forwarding-ip: { ip: 10.4.1.3, interface: ge-0/0/3.0 }
+    services-redundancy-group:
+      1:
+        peer-id: 2
+        activeness-probe: { dest-ip: 10.1.1.1, src-ip: 10.0.0.1 }
+        monitor: { bfd-liveliness: { 10.1.1.1: { src-ip: 10.1.1.2, interface: ge-0/0/0 } } }
+        active-signal-route: { ip: 192.168.255.0, routing-instance: MNHA-VR }
+        backup-signal-route: { ip: 192.168.255.1, routing-instance: MNHA-VR }
+        prefix-list: { ike_lo0 }
+        managed-services: ipsec
+        preemption:
+        activeness-priority: 200
+      2:
+        deployment-type: hybrid
+        monitor: { srg-threshold: 100, monitor-object: { servers: { object-threshold: 100, interface: { threshold: 100, interface-name: { ge-0/0/1: { weight: 100 } } } } } }
+        virtual-ip:
+          1: { ip: 10.2.1.1/24, interface: ge-0/0/1 }
+          2: { ip: '2001:db8:2::1/64', interface: ge-0/0/1 }
+    seqnum-sync: { oseq-shift: 65536, sync-period-packets: 64, sync-period-time: 1 }
+interfaces:
+  ge-0/0/0:
+    port: { memory: outside }
+    unit: { 0: { family: { inet: { address: 10.1.1.2/24 } } } }
+  ge-0/0/1:
+    port: { memory: inside }
+    unit: { 0: { family: { inet: { address: 10.2.1.2/24 }, inet6: { address: '2001:db8:2::2/64' } } } }
+  ge-0/0/2: { port: { memory: icl }, unit: { 0: { family: { inet: { address: 10.3.1.2/24 } } } } }
+  ge-0/0/3: { port: { memory: icd }, unit: { 0: { family: { inet: { address: 10.4.1.2/24 } } } } }
+  lo0: { unit: { 0: { family: { inet: { address: 10.0.0.1/32 } } } } }
+  st0: { unit: { 1: { family: { inet } } } }
+routing-instances:
+  MNHA-VR: { instance-type: virtual-router }
+routing-options: { static: { route: { 10.20.0.0/16: { next-hop: 10.1.1.1 } } } }
+policy-options: { prefix-list: { ike_lo0: 10.0.0.1/32 } }
+security:
+  ipsec:
+    vpn:
+      ICL:
+        ha-link-encryption:
+        manual:
+          encryption-algorithm: aes-256-gcm
+          inbound: [{ spi: 0x901, key: { hex: ${digits('d1')} } }]
+          outbound: { spi: 0x902, key: { hex: ${digits('d2')} } }
+      enb1:
+        bind-interface: st0.1
+        manual:
+          gateway: 10.20.0.1
+          local-address: 10.0.0.1
+          encryption-algorithm: aes-256-gcm
+          inbound: [{ spi: 0x1001, key: { hex: ${digits('a1')} } }]
+          outbound: { spi: 0x2001, key: { hex: ${digits('a2')} } }
+        traffic-selector: { ts: { local-ip: 0.0.0.0/0, remote-ip: 192.0.2.1/32 } }
+  zones:
+    security-zone:
+      trust: { interfaces: [ge-0/0/0, lo0] }
+      untrust: { interfaces: ge-0/0/1 }
+      vpn: { interfaces: st0.1 }
+      ha: { interfaces: [ge-0/0/2, ge-0/0/3] }
+`;
+
 export const surroundings: Surroundings = {
   variable: (name) => (name === 'OUTBOUND_KEY' ? `0x${digits('b2')}\n` : undefined),
   readFile: (path) => {

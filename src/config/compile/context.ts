@@ -21,6 +21,7 @@ export class Context {
   readonly #file: string;
   readonly #declared: unknown;
   readonly #report: Report;
+  readonly #warn: Report;
   /** Every place with a problem, and everything above it. */
   readonly #tainted = new Set<string>();
   /** Tables with entries under a wrong name, or which themselves stand under one. */
@@ -37,12 +38,14 @@ export class Context {
     findings: readonly Finding[],
     surroundings: Surroundings,
     report: Report,
+    warn: Report = () => undefined,
   ) {
     this.document = document;
     this.surroundings = surroundings;
     this.#file = file;
     this.#declared = declared;
     this.#report = report;
+    this.#warn = warn;
     for (const { path, at, meant } of findings) {
       for (const place of meant === undefined ? [path] : [path, meant]) {
         for (let length = 0; length <= place.length; length++)
@@ -61,6 +64,11 @@ export class Context {
   /** Reports, unless something below the path is wrong already, which may be the reason. */
   report(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
     if (this.sound(...path)) this.#report(path, message, at);
+  }
+
+  /** Says what works, but may not do what is wanted. */
+  warn(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
+    if (this.sound(...path)) this.#warn(path, message, at);
   }
 
   names(...path: Path): string[] {

@@ -175,5 +175,6 @@ export function compileFlow(context: Context): FlowConfig {
     sessionLimit: flow?.['session-limit'] ?? limits.sessionLimit.fallback,
     synCheck: flow?.['tcp-session']?.['no-syn-check'] === undefined,
     synCheckInTunnel: flow?.['tcp-session']?.['no-syn-check-in-tunnel'] === undefined,
+    syncIcmpSession: flow?.['sync-icmp-session'] !== undefined,
   };
 }

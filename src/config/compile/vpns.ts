@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
+import type { Address } from '../../model/address.js';
+import { Prefix } from '../../model/prefix.js';
 import { Secret } from '../../model/secret.js';
 import { notAHost, parseAddress, parsePrefix } from '../address.js';
-import type { ManualKeysConfig, ManualSaConfig, TrafficSelectorConfig, VpnConfig } from '../config.js';
+import type {
+  LinkEncryptionConfig,
+  ManualKeysConfig,
+  ManualSaConfig,
+  TrafficSelectorConfig,
+  VpnConfig,
+} from '../config.js';
 import { limits } from '../limits.js';
 import type { Path } from '../problem.js';
 import { pathText } from '../problem.js';
@@ -25,50 +33,149 @@ interface Taken {
   readonly ariRoutes: Map<string, Path>;
 }
 
+/** Ends of the ICL, as the file has them. */
+interface LinkEnds {
+  readonly localIp: string;
+  readonly peerIp: string;
+  readonly profile: string | undefined;
+}
+
 export function compileVpns(
   context: Context,
   instanceOf: ReadonlyMap<string, string>,
   reach: Reach,
-): VpnConfig[] {
+): { vpns: VpnConfig[]; linkEncryption: LinkEncryptionConfig | null } {
   const ipsec = context.document.security?.ipsec;
-  const vpns = Object.entries(ipsec?.vpn ?? {});
+  const entries = Object.entries(ipsec?.vpn ?? {});
   const path = ['security', 'ipsec', 'vpn'];
-  if (vpns.length > limits.ipsec.vpns) context.report(path, `more than ${limits.ipsec.vpns} VPNs`, 'key');
-  if (vpns.length > 0) checkSealing(context);
+  if (entries.length > limits.ipsec.vpns) context.report(path, `more than ${limits.ipsec.vpns} VPNs`, 'key');
+  if (entries.length > 0) checkSealing(context);
   const taken = { keys: new Map(), inboundSpis: new Map(), outboundSpis: new Map(), ariRoutes: new Map() };
-  return vpns.map(([name, vpn]) => {
+  const ends = linkEnds(context);
+  const vpns: VpnConfig[] = [];
+  let linkEncryption: LinkEncryptionConfig | null = null;
+  for (const [name, vpn] of entries) {
     const at = [...path, name];
-    const tunnel = context.referInterface([...at, 'bind-interface'], vpn['bind-interface']);
-    if (tunnel !== undefined && !tunnel.startsWith('st0.')) {
-      context.report([...at, 'bind-interface'], `${tunnel} is no tunnel; write an st0 unit, e.g. st0.1`);
+    if (vpn['ha-link-encryption'] === undefined) {
+      const bindInterface = tunnelOf(context, at, vpn);
+      vpns.push({
+        ...commonOf(context, at, name, vpn),
+        bindInterface,
+        manual: compileManual(context, [...at, 'manual'], vpn.manual, taken, reach),
+        trafficSelectors: compileSelectors(
+          context,
+          at,
+          vpn,
+          instanceOf.get(bindInterface) ?? 'default',
+          taken,
+        ),
+      });
+    } else {
+      linkEncryption = compileLink(context, at, name, vpn, ends, taken, reach) ?? linkEncryption;
     }
-    if (vpn['anti-replay-window-size'] !== undefined && vpn['no-anti-replay'] !== undefined) {
-      context.report(
-        [...at, 'no-anti-replay'],
-        'there is an anti-replay-window-size too; write one of them',
-        'key',
-      );
-    }
-    const size = vpn['anti-replay-window-size'] ?? ipsec?.['anti-replay-window-size'];
-    return {
-      name,
-      bindInterface: tunnel ?? vpn['bind-interface'],
-      manual: compileManual(context, [...at, 'manual'], vpn.manual, taken, reach),
-      trafficSelectors: compileSelectors(context, at, vpn, instanceOf.get(tunnel ?? '') ?? 'default', taken),
-      antiReplayWindowSize:
-        vpn['no-anti-replay'] !== undefined ? null : (size ?? limits.ipsec.antiReplayWindow.fallback),
-      extendedSequenceNumber: vpn['extended-sequence-number'] !== undefined,
-      dfBit: vpn['df-bit'] ?? 'clear',
-      copyOuterDscp: vpn['copy-outer-dscp'] !== undefined,
-      outerDscp: vpn['outer-dscp'] ?? null,
-    };
-  });
+  }
+  return { vpns, linkEncryption };
+}
+
+/** What both kinds of VPNs have. */
+function commonOf(
+  context: Context,
+  at: Path,
+  name: string,
+  vpn: VpnDocument,
+): Omit<VpnConfig, 'bindInterface' | 'manual' | 'trafficSelectors'> {
+  const inherited = context.document.security?.ipsec?.['anti-replay-window-size'];
+  if (vpn['anti-replay-window-size'] !== undefined && vpn['no-anti-replay'] !== undefined) {
+    context.report(
+      [...at, 'no-anti-replay'],
+      'there is an anti-replay-window-size too; write one of them',
+      'key',
+    );
+  }
+  const size = vpn['anti-replay-window-size'] ?? inherited;
+  return {
+    name,
+    antiReplayWindowSize:
+      vpn['no-anti-replay'] !== undefined ? null : (size ?? limits.ipsec.antiReplayWindow.fallback),
+    extendedSequenceNumber: vpn['extended-sequence-number'] !== undefined,
+    dfBit: vpn['df-bit'] ?? 'clear',
+    copyOuterDscp: vpn['copy-outer-dscp'] !== undefined,
+    outerDscp: vpn['outer-dscp'] ?? null,
+  };
+}
+
+function tunnelOf(context: Context, at: Path, vpn: VpnDocument): string {
+  const given = vpn['bind-interface'];
+  const path = [...at, 'bind-interface'];
+  if (given === undefined) {
+    context.report(path, 'missing; write an st0 unit, e.g. st0.1', 'key');
+    return '';
+  }
+  const tunnel = context.referInterface(path, given);
+  if (tunnel !== undefined && !tunnel.startsWith('st0.')) {
+    context.report(path, `${tunnel} is no tunnel; write an st0 unit, e.g. st0.1`);
+  }
+  return tunnel ?? given;
+}
+
+/** Of the one peer that a pair has. */
+function linkEnds(context: Context): LinkEnds | undefined {
+  const pair = context.document.chassis?.['high-availability'];
+  const peer = Object.values(pair?.['peer-id'] ?? {})[0];
+  if (pair === undefined || peer === undefined) return undefined;
+  return {
+    localIp: pair['local-id']['local-ip'],
+    peerIp: peer['peer-ip'],
+    profile: peer['vpn-profile'],
+  };
+}
+
+/** The VPN of the ICL: both ends are known, and nothing but the ICL is in it. */
+function compileLink(
+  context: Context,
+  at: Path,
+  name: string,
+  vpn: VpnDocument,
+  ends: LinkEnds | undefined,
+  taken: Taken,
+  reach: Reach,
+): LinkEncryptionConfig | undefined {
+  for (const key of ['bind-interface', 'traffic-selector'] as const) {
+    if (vpn[key] !== undefined)
+      context.report([...at, key], 'a VPN with ha-link-encryption has none; remove it', 'key');
+  }
+  for (const key of ['gateway', 'local-address'] as const) {
+    if (vpn.manual[key] !== undefined)
+      context.report([...at, 'manual', key], 'local-ip and peer-ip say it; remove it', 'key');
+  }
+  if (ends?.profile !== name) {
+    if (context.sound('chassis'))
+      context.report([...at, 'ha-link-encryption'], 'no vpn-profile of a peer-id names this VPN', 'key');
+    return undefined;
+  }
+  const manual = { ...vpn.manual, gateway: ends.peerIp, 'local-address': ends.localIp };
+  return {
+    ...commonOf(context, at, name, vpn),
+    manual: compileManual(context, [...at, 'manual'], manual, taken, reach, false),
+    trafficSelectors: [
+      {
+        name: 'icl',
+        localIp: Prefix.host(parseAddress(ends.localIp)!),
+        remoteIp: Prefix.host(parseAddress(ends.peerIp)!),
+      },
+    ],
+  };
+}
+
+/** A node of a pair is numbered by local-id, too. */
+export function nodeId(document: ConfigDocument): number | undefined {
+  return document.system['node-id'] ?? document.chassis?.['high-availability']?.['local-id'].id;
 }
 
 /** Keys from a file outlive the process, so what has been used of their IVs must, too. */
 function checkSealing(context: Context): void {
   const { system } = context.document;
-  if (system['node-id'] === undefined) {
+  if (nodeId(context.document) === undefined && context.sound('chassis')) {
     const { least, most } = limits.nodeId;
     context.report(
       ['system', 'node-id'],
@@ -85,18 +192,53 @@ function checkSealing(context: Context): void {
   }
 }
 
+/** isChecked: the two addresses stand in this section, and nothing else checks them. */
 function compileManual(
   context: Context,
   path: Path,
   manual: VpnDocument['manual'],
   taken: Taken,
   reach: Reach,
+  isChecked = true,
 ): ManualKeysConfig {
   const algorithm = manual['encryption-algorithm'];
-  const gateway = parseAddress(manual.gateway)!;
-  const localAddress = parseAddress(manual['local-address'])!;
+  const {
+    gateway = missing(context, path, 'gateway'),
+    'local-address': local = missing(context, path, 'local-address'),
+  } = manual;
+  const [peer, own] = [parseAddress(gateway)!, parseAddress(local)!];
+  const instance = reach.instanceOfOwn(local);
+  if (isChecked && manual.gateway !== undefined && manual['local-address'] !== undefined)
+    checkEnds(context, path, peer, own, reach);
+  manual.inbound.forEach(({ spi }, i) => {
+    take(context, taken.inboundSpis, `${own} ${spi}`, [...path, 'inbound', i, 'spi'], `${spiText(spi)} is`);
+  });
+  const { spi } = manual.outbound;
+  take(context, taken.outboundSpis, `${peer} ${spi}`, [...path, 'outbound', 'spi'], `${spiText(spi)} is`);
+  return {
+    gateway: peer,
+    localAddress: own,
+    routingInstance: instance ?? 'default',
+    encryptionAlgorithm: algorithm,
+    inbound: manual.inbound.map((sa, i) => compileSa(context, [...path, 'inbound', i], sa, algorithm, taken)),
+    outbound: compileSa(context, [...path, 'outbound'], manual.outbound, algorithm, taken),
+  };
+}
+
+function missing(context: Context, path: Path, key: 'gateway' | 'local-address'): string {
+  context.report([...path, key], 'missing; write an IP address, e.g. 10.0.0.1 or 2001:db8::1', 'key');
+  return '0.0.0.0';
+}
+
+function checkEnds(
+  context: Context,
+  path: Path,
+  gateway: Address,
+  localAddress: Address,
+  reach: Reach,
+): void {
   const localPath = [...path, 'local-address'];
-  const instance = reach.instanceOfOwn(manual['local-address']);
+  const instance = reach.instanceOfOwn(String(localAddress));
   const reason = notAHost(gateway);
   if (reason !== undefined)
     context.report([...path, 'gateway'], `${gateway} is ${reason}; write the peer's address`);
@@ -111,33 +253,14 @@ function compileManual(
         localPath,
         `${localAddress} is no address of this node; add it to an interface, e.g. lo0`,
       );
-    } else if (reach.instanceOfOwn(manual.gateway) !== undefined) {
+    } else if (reach.instanceOfOwn(String(gateway)) !== undefined) {
       context.report([...path, 'gateway'], `${gateway} is an address of this node; write the peer's address`);
     } else if (context.sound('routing-instances') && context.sound('routing-options')) {
-      if (!reach.reaches(instance, manual.gateway)) {
+      if (!reach.reaches(instance, String(gateway))) {
         context.report([...path, 'gateway'], `no route to ${gateway} in routing instance ${instance}`);
       }
     }
   }
-  manual.inbound.forEach(({ spi }, i) => {
-    take(
-      context,
-      taken.inboundSpis,
-      `${localAddress} ${spi}`,
-      [...path, 'inbound', i, 'spi'],
-      `${spiText(spi)} is`,
-    );
-  });
-  const { spi } = manual.outbound;
-  take(context, taken.outboundSpis, `${gateway} ${spi}`, [...path, 'outbound', 'spi'], `${spiText(spi)} is`);
-  return {
-    gateway,
-    localAddress,
-    routingInstance: instance ?? 'default',
-    encryptionAlgorithm: algorithm,
-    inbound: manual.inbound.map((sa, i) => compileSa(context, [...path, 'inbound', i], sa, algorithm, taken)),
-    outbound: compileSa(context, [...path, 'outbound'], manual.outbound, algorithm, taken),
-  };
 }
 
 function spiText(spi: number): string {
@@ -173,6 +296,18 @@ function readKey(
   key: SaDocument['key'],
   algorithm: Algorithm,
 ): Secret | undefined {
+  const bytes = keyBytes[algorithm];
+  const wanted = `${algorithm} wants ${bytes * 2} hexadecimal digits: ${bytes - 4} bytes of key, then 4 of salt`;
+  return readSecret(context, path, key, { least: bytes, most: bytes, wanted });
+}
+
+/** Bytes that stand in the file, in another or in the environment. Reports, and undefined, when they are not what is wanted. */
+export function readSecret(
+  context: Context,
+  path: Path,
+  key: SaDocument['key'],
+  { least, most, wanted }: { readonly least: number; readonly most: number; readonly wanted: string },
+): Secret | undefined {
   const sources = (['hex', 'file', 'env'] as const).filter((source) => key[source] !== undefined);
   const source = sources[0];
   if (source === undefined || sources.length > 1) {
@@ -184,10 +319,10 @@ function readKey(
   const text = keyText(context, at, source, key[source]!);
   if (text === undefined) return undefined;
   const digits = text.trim().replace(/^0x/i, '').replace(/[:\s]/g, '');
-  const bytes = keyBytes[algorithm];
-  const wanted = `${algorithm} wants ${bytes * 2} hexadecimal digits: ${bytes - 4} bytes of key, then 4 of salt`;
+  const bytes = digits.length / 2;
   if (/[^0-9a-f]/i.test(digits)) context.report(at, `not hexadecimal digits; ${wanted}`);
-  else if (digits.length !== bytes * 2) context.report(at, `${digits.length} digits; ${wanted}`);
+  else if (bytes < least || bytes > most || !Number.isInteger(bytes))
+    context.report(at, `${digits.length} digits; ${wanted}`);
   else return new Secret(Uint8Array.from(Buffer.from(digits, 'hex')));
   return undefined;
 }
@@ -228,8 +363,10 @@ function compileSelectors(
   taken: Taken,
 ): TrafficSelectorConfig[] {
   const path = [...vpnPath, 'traffic-selector'];
-  const entries = Object.entries(vpn['traffic-selector']);
-  if (entries.length === 0) context.report(path, 'empty; write at least one traffic selector', 'key');
+  const entries = Object.entries(vpn['traffic-selector'] ?? {});
+  if (vpn['traffic-selector'] === undefined)
+    context.report(path, 'missing; write the name of each traffic selector and its values below it', 'key');
+  else if (entries.length === 0) context.report(path, 'empty; write at least one traffic selector', 'key');
   return entries.map(([name, selector]) => {
     const at = [...path, name];
     const localIp = parsePrefix(selector['local-ip'])!;
