@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { digits, edited, gateway, router } from '../config/samples.js';
+import { digits, edited, gateway, pair, router } from '../config/samples.js';
 
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'penstock-check-'));
@@ -86,14 +86,26 @@ describe('penstock check', () => {
               message: '16 is not a whole number from 1 to 15',
             },
           ],
+          warnings: [],
         },
-        { file: 'good.yaml', ok: true, problems: [] },
+        { file: 'good.yaml', ok: true, problems: [], warnings: [] },
       ],
     });
     expect(JSON.parse(penstock(['check', '--json', 'good.yaml']).stdout)).toMatchObject({
       ok: true,
       errors: 0,
     });
+  });
+
+  it('warns, and exits 0', () => {
+    const period = 'sync-period-packets: 64';
+    const { status, stdout } = penstock(['check', '-'], {
+      input: edited(pair, [period, 'packet-rate: 200000, sync-period-packets: 64']),
+    });
+    expect([status, stdout.split('\n')[0]]).toEqual([
+      0,
+      'warning: <stdin>:32:5: chassis.high-availability.seqnum-sync: oseq-shift 65536 is too small for 200000 packets/s: 80256 is four times what is sent between two updates that the peer has',
+    ]);
   });
 
   it('reads standard input', () => {
