@@ -104,7 +104,7 @@ describe('penstock check', () => {
     });
     expect([status, stdout.split('\n')[0]]).toEqual([
       0,
-      'warning: <stdin>:32:5: chassis.high-availability.seqnum-sync: oseq-shift 65536 is too small for 200000 packets/s: 80256 is four times what is sent between two updates that the peer has',
+      'warning: <stdin>:29:5: chassis.high-availability.seqnum-sync: oseq-shift 65536 is too small for 200000 packets/s: 80256 is four times what is sent between two updates that the peer has',
     ]);
   });
 
