@@ -248,7 +248,7 @@ void a_stale_handle_never_resolves() {
     CHECK(table.tcp(old, kTcpSyn, kSecond) == TcpVerdict::kReopen);
     table.set_policy(old, 5);
     table.set_tunnel(old, Wing::kIn, 5);
-    table.set_ha(old, HaState::kWarm, HaState::kWarm, HaState::kWarm);
+    table.set_ha(old, HaState::kWarm, HaState::kWarm, HaState::kWarm, 0);
     table.set_tcp_state(old, TcpState::kReset, kSecond);
     table.set_next_hop(old, Wing::kIn, 5, 0);
   }
@@ -456,7 +456,7 @@ void states_tunnels_and_next_hops_are_kept() {
   CHECK_EQ(info.wings[0].tunnel, kNoTunnel);
   CHECK_EQ(info.wings[1].tunnel, 77u);
   CHECK(info.wings[0].key == session.in && info.wings[1].key == session.out);
-  table.set_ha(ref, HaState::kActive, HaState::kActive, HaState::kWarm);
+  table.set_ha(ref, HaState::kActive, HaState::kActive, HaState::kWarm, 0);
   CHECK(table.ha(ref) == HaState::kActive && table.wing_ha(ref, Wing::kIn) == HaState::kActive &&
         table.wing_ha(ref, Wing::kOut) == HaState::kWarm);
   table.set_policy(ref, 34);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   decide,
@@ -231,6 +232,12 @@ it('writes the function out, a byte for each situation', () => {
       expect([(byte & 8) !== 0, (byte & 16) !== 0]).toEqual([flips, owns]);
     });
   }
+});
+
+it('is what native code is tested with', () => {
+  const file = readFileSync(new URL('../vectors/icd-golden.json', import.meta.url), 'utf8');
+  const { tables } = JSON.parse(file) as { tables: Record<string, string> };
+  for (const icd of states) expect(tables[icd]).toBe(Buffer.from(decisionTable(icd)).toString('hex'));
 });
 
 it('asks a peer that is heard, and no other', () => {

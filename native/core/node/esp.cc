@@ -37,6 +37,10 @@ uint32_t Forwarder::Shard::find_sas(OpenItem* items, FrameIndex* frames) {
       drop(index, DropReason::no_sa);
       continue;
     }
+    if (entry->standby) [[unlikely]] {
+      drop(index, DropReason::srg_backup);
+      continue;
+    }
     if (entry->anchor != worker) {
       hand_over(index, entry->anchor, Stage::kParse);
       continue;

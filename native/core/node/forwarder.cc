@@ -19,6 +19,8 @@
 //   8. seal        the SA's worker: another: hand over, go on here; outer header, encrypt    esp.cc
 //   2, 4 for the outer packet, which is the node's own: neither session nor TTL.
 //
+//   Between the nodes of a pair: 7 asks whose packet it is, which may send it to the other    wing.cc
+//
 //   To the node itself: ARP, neighbour discovery, echo, IKE                                  local.cc
 #include "forwarder.h"
 
@@ -70,6 +72,7 @@ Forwarder::Forwarder(std::string name, uint32_t workers, ForwarderOptions option
   tables->policies = std::make_shared<PolicyTable>();
   tables->audits = std::make_shared<SpiTable>(SpiTable::build({}));
   tables->flow = std::make_shared<FlowOptions>();
+  tables->icd = std::make_shared<IcdTable>();
   tables->services = std::make_shared<ServiceIndex>();
   current_.store(tables.release());
 }
@@ -185,6 +188,7 @@ void Forwarder::publish(Tables parts) {
   if (parts.policies) next->policies = std::move(parts.policies);
   if (parts.audits) next->audits = std::move(parts.audits);
   if (parts.flow) next->flow = std::move(parts.flow);
+  if (parts.icd) next->icd = std::move(parts.icd);
   check(*next);
   if (parts.spis) next->spis = with_anchors(*parts.spis);
   if (parts.routes) next->routes = with_anchors(*parts.routes);
@@ -437,7 +441,20 @@ NonceAudit Forwarder::nonce_audit() const {
   return sum;
 }
 
+std::vector<WingEvent> Forwarder::take_wing_events(uint32_t most) {
+  std::vector<WingEvent> taken;
+  for (auto& shard : shards_) {
+    WingEvent event;
+    while (taken.size() < most && shard->wing_events.take(event)) taken.push_back(event);
+  }
+  return taken;
+}
+
 const SessionTable& Forwarder::sessions(uint32_t worker) const {
+  return shards_[worker]->sessions;
+}
+
+SessionTable& Forwarder::own_sessions(uint32_t worker) {
   return shards_[worker]->sessions;
 }
 

@@ -13,6 +13,7 @@
 #include "path_mtu.h"
 #include "slab.h"
 #include "tables.h"
+#include "wing_events.h"
 
 namespace penstock {
 
@@ -72,6 +73,10 @@ class Forwarder : public Node {
   NonceAudit nonce_audit() const;
   // Any thread, for show: a page of one worker's sessions; see SessionTable::read.
   const SessionTable& sessions(uint32_t worker) const;
+  // The worker's thread, or any while workers do not run (virtual time).
+  SessionTable& own_sessions(uint32_t worker);
+  // Control thread: wings that began to pass packets here, at most `most`.
+  std::vector<WingEvent> take_wing_events(uint32_t most);
   // Likewise the flow memory; nullptr when the node has none.
   const SessionTable* flows(uint32_t worker) const;
 

@@ -127,6 +127,7 @@ void Forwarder::Shard::local(FrameIndex index) {
       return originate(index);
     }
     case protocol::kUdp:
+      if (frame.destination_port == icd::kPort && tables->icd->configured) return from_peer(index);
       if (frame.l4 != 0 && frame.destination_port == esp::kUdpPort) {
         switch (esp::in_udp(packet + frame.l4)) {
           case esp::InUdp::kEsp:

@@ -187,10 +187,16 @@ void Forwarder::Shard::route(const FrameIndex* frames, const Address* to, uint32
 // with the lower id; of none, one chosen by the flow, the same for both directions.
 uint32_t Forwarder::Shard::owner(FrameIndex index, const NextHop& next) const {
   const Frame& frame = pool.frame(index);
+  if (frame.flags & kCrossed) [[unlikely]]
+    return owner_of_crossed(index, next);
   const InboundSa* in = frame.tunnel_in == kNoIndex ? nullptr : &node.inbound_[frame.tunnel_in];
   const OutboundSa* out = next.kind == NextHop::Kind::kTunnel ? &node.outbound_[next.index] : nullptr;
   if (in != nullptr && (out == nullptr || in->tunnel <= out->tunnel)) return in->anchor;
   if (out != nullptr) return next.anchor;
+  return flow_worker(index);
+}
+
+uint32_t Forwarder::Shard::flow_worker(FrameIndex index) const {
   const Flow5 flow = flow_of(index);
   const uint64_t hash = mix(flow.from.low + flow.to.low + flow.source_port + flow.destination_port,
                             (flow.from.high + flow.to.high) ^ flow.protocol);

@@ -62,6 +62,10 @@ SessionKey key_of(const Flow5& flow, uint16_t routing_instance, uint16_t zone) {
                                               flow.destination_port, flow.protocol, routing_instance, zone);
 }
 
+bool has_tcp_header(const Frame& frame) {
+  return frame.protocol == protocol::kTcp && frame.l4 != 0 && (frame.flags & kFirstFragment) == 0;
+}
+
 }  // namespace
 
 // Fragments of a datagram share one flow without ports, the first one included: the others have none.
@@ -108,14 +112,23 @@ void Forwarder::Shard::session_stage() {
 void Forwarder::Shard::session_packet(FrameIndex index, const NextHop& next, const Flow5& flow,
                                       const SessionKey& key, SessionRef ref) {
   Frame& frame = pool.frame(index);
-  if (next.kind == NextHop::Kind::kNone || next.kind == NextHop::Kind::kDiscard) return forward(index, next);
   // An earlier packet of the burst may have set the session up, or ended it.
   if (!ref.found() || !sessions.live(ref)) ref = sessions.find(key);
+  // Whose packet is it? A plain one's is ours: nothing asks.
+  const uint32_t asks = sessions.asks(ref) | (next.situation & kNextHopAsks) | (frame.flags & kCrossed);
+  if (asks != 0) [[unlikely]]
+    return wing_packet(index, next, flow, key, ref);
+  if (next.kind == NextHop::Kind::kNone || next.kind == NextHop::Kind::kDiscard) [[unlikely]] {
+    // of a flow that the other node of a pair may still have a way for
+    if (ref.found() && next.kind == NextHop::Kind::kNone && tables->icd->configured)
+      return wing_packet(index, next, flow, key, ref);
+    return forward(index, next);
+  }
   if (flow.is_error) {
     // It passes with the flow that it speaks of, and never makes one.
     return ref.found() ? forward(index, next) : drop(index, DropReason::policy_deny);
   }
-  const bool is_tcp = frame.protocol == protocol::kTcp && frame.l4 != 0 && !(frame.flags & kFirstFragment);
+  const bool is_tcp = has_tcp_header(frame);
   const uint8_t flags = is_tcp ? tcp::flags(data(index) + frame.l4) : 0;
   if (ref.found() && is_tcp) {
     switch (sessions.tcp(ref, flags, now)) {
@@ -138,13 +151,16 @@ void Forwarder::Shard::session_packet(FrameIndex index, const NextHop& next, con
   forward(index, next);
 }
 
+bool Forwarder::Shard::may_begin(const Frame& frame, bool is_tcp, uint8_t flags) const {
+  const bool check =
+      frame.tunnel_in != kNoIndex ? tables->flow->syn_check_in_tunnel : tables->flow->syn_check;
+  return !is_tcp || tcp_first_packet(flags) || (!check && (flags & kTcpRst) == 0);
+}
+
 // The first packet of a flow: may it, and what will its answers look like?
 DropReason Forwarder::Shard::first_path(const Frame& frame, const NextHop& next, const Flow5& flow,
                                         const SessionKey& key, bool is_tcp, uint8_t flags, SessionRef& ref) {
-  const bool check =
-      frame.tunnel_in != kNoIndex ? tables->flow->syn_check_in_tunnel : tables->flow->syn_check;
-  const bool opens = tcp_first_packet(flags);
-  if (is_tcp && !opens && (check || (flags & kTcpRst))) return DropReason::not_syn;
+  if (!may_begin(frame, is_tcp, flags)) return DropReason::not_syn;
   uint16_t answers_instance;
   uint16_t answers_zone;
   egress(next, frame, answers_instance, answers_zone);
@@ -155,7 +171,7 @@ DropReason Forwarder::Shard::first_path(const Frame& frame, const NextHop& next,
   session.in = key;
   session.out = key.reversed(answers_instance, answers_zone);
   session.policy = policy != nullptr ? policy->id : kDefaultPolicy;
-  if (is_tcp) session.tcp = opens ? TcpState::kSynSent : TcpState::kEstablished;
+  if (is_tcp) session.tcp = tcp_first_packet(flags) ? TcpState::kSynSent : TcpState::kEstablished;
   if (frame.tunnel_in != kNoIndex) session.tunnel[0] = node.inbound_[frame.tunnel_in].tunnel;
   if (next.kind == NextHop::Kind::kTunnel) session.tunnel[1] = node.outbound_[next.index].tunnel;
   const InsertResult inserted = sessions.insert(session, now);

@@ -110,9 +110,24 @@ struct Forwarder::Shard {
                       SessionRef ref);
   DropReason first_path(const Frame& frame, const NextHop& next, const Flow5& flow, const SessionKey& key,
                         bool is_tcp, uint8_t flags, SessionRef& ref);
+  bool may_begin(const Frame& frame, bool is_tcp, uint8_t flags) const;
   void egress(const NextHop& next, const Frame& frame, uint16_t& routing_instance, uint16_t& zone) const;
   Flow5 flow_of(FrameIndex index) const;
   void expire();
+
+  // wing.cc
+  PENSTOCK_COLD void wing_packet(FrameIndex index, const NextHop& next, const Flow5& flow,
+                                 const SessionKey& key, SessionRef ref);
+  uint32_t situation_of(const Frame& frame, const NextHop& next, const Flow5& flow, SessionRef ref,
+                        bool opens) const;
+  void handle_here(FrameIndex index, const NextHop& next, const Flow5& flow, const SessionKey& key,
+                   SessionRef ref);
+  void take_wing(SessionRef ref, const IcdTable::Verdict& verdict);
+  void wing_moved(SessionRef ref, bool peer_keeps);
+  void send_across(FrameIndex index, bool is_piece);
+  PENSTOCK_COLD void from_peer(FrameIndex index);
+  uint32_t owner_of_crossed(FrameIndex index, const NextHop& next) const;
+  uint32_t flow_worker(FrameIndex index) const;
 
   // esp.cc
   void open(FrameIndex index);
@@ -256,7 +271,8 @@ struct Forwarder::Shard {
   static constexpr uint32_t kPeerTimeoutSeconds = 1800;
   static constexpr uint32_t kLeastPathMtuV4 = 576;  // RFC 791 §3.1: what every host takes
   FragmentMemory fragments;
-  uint16_t identification = 0;                   // of outer headers, worker number modulo the workers
+  uint16_t identification = 0;  // of outer headers, worker number modulo the workers
+  WingEvents wing_events;
   static constexpr unsigned kExpireBudget = 64;  // timers a turn
   static constexpr uint32_t kDefaultPolicy = 0;  // policy id of what default-policy permits
   std::vector<Statistic> statistics;

@@ -9,6 +9,7 @@
 #include "../chash/flow_key.h"
 #include "../chash/table.h"
 #include "../packet/frame.h"
+#include "icd_table.h"
 #include "route_table.h"
 #include "virtual_service.h"
 
@@ -133,7 +134,8 @@ struct NextHop {
   uint32_t index;
   uint16_t zone = 0;  // kTunnel: of the tunnel's interface, where its answers arrive
   uint16_t routing_instance = 0;
-  uint32_t anchor = 0;  // kTunnel: the SA's worker, filled in by Forwarder::publish
+  uint32_t anchor = 0;     // kTunnel: the SA's worker, filled in by Forwarder::publish
+  uint16_t situation = 0;  // of a pair's node: next_hop_situation() of icd_table.h
   bool operator==(const NextHop&) const = default;
 };
 
@@ -150,7 +152,8 @@ struct SpiTable {
     uint32_t sa;
     uint16_t zone;  // of the tunnel's interface: decrypted packets belong there
     uint16_t routing_instance;
-    uint32_t anchor = 0;  // the SA's worker: filled in by Forwarder::publish
+    uint32_t anchor = 0;   // the SA's worker: filled in by Forwarder::publish
+    bool standby = false;  // its services redundancy group is not active here: nothing is opened
   };
   std::vector<Entry> entries;  // open addressing, a power of two, at most half full
 
@@ -197,6 +200,7 @@ struct Tables {
   std::shared_ptr<const PolicyTable> policies;
   std::shared_ptr<const SpiTable> audits;  // `sa` is the key's number; see nonce_audit.h
   std::shared_ptr<const FlowOptions> flow;
+  std::shared_ptr<const IcdTable> icd;
   std::shared_ptr<const ServiceIndex> services;  // made by Forwarder::publish
 };
 

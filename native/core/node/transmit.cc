@@ -106,7 +106,7 @@ void Forwarder::Shard::refuse(FrameIndex index, DropReason reason, icmp_error::K
   frame.port = offender.port;
   frame.interface = offender.interface;
   // Back where it came from, which a filter's routing instance may have no route to.
-  frame.routing_instance = offender.flags & kDecrypted
+  frame.routing_instance = offender.flags & (kDecrypted | kCrossed)
                                ? offender.routing_instance
                                : tables->interfaces->interfaces[offender.interface].routing_instance;
   frame.zone = offender.zone;

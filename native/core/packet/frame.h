@@ -74,6 +74,7 @@ enum FrameFlag : uint8_t {
   kHopTaken = 32,   // its TTL was decremented here
   kDecrypted = 16,  // came out of a tunnel
   kIcmpError = 64,  // an ICMP error: about another packet, which it quotes
+  kCrossed = 128,   // came across the inter-chassis datapath, and does not go back there
 };
 
 inline bool is_fragment(const Frame& frame) {

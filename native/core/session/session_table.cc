@@ -24,6 +24,13 @@ uint8_t pack_ha(HaState session, HaState in, HaState out) {
 HaState unpack_ha(uint8_t packed, unsigned field) {
   return static_cast<HaState>(packed >> (2 * field) & 3);
 }
+uint8_t with_wing(uint8_t packed, Wing wing, HaState ha) {
+  const unsigned at = 2 * (1 + index_of(wing));
+  return static_cast<uint8_t>((packed & ~(3u << at)) | static_cast<unsigned>(ha) << at);
+}
+uint8_t with_session(uint8_t packed, HaState ha) {
+  return static_cast<uint8_t>((packed & ~3u) | static_cast<unsigned>(ha));
+}
 
 uint32_t own_timeout(const SessionCold& cold) {
   return session_carry::timeout(observe(cold.carry[0]), observe(cold.carry[1]));
@@ -139,7 +146,8 @@ void SessionTable::write_record(SessionFamily<kWords>& family, uint32_t slot, co
   for (unsigned i = 0; i < kWords; ++i) publish(hot.keys[1][i], session.out.words[i]);
   publish(hot.state.last_used, tick);
   publish(hot.state.tcp, static_cast<uint8_t>(session.tcp));
-  publish(hot.state.ha, pack_ha(session.ha, session.wing_ha[0], session.wing_ha[1]));
+  const uint8_t ha = pack_ha(session.ha, session.wing_ha[0], session.wing_ha[1]);
+  publish(hot.state.ha, static_cast<uint8_t>(session.inspected ? ha | kInspectedBit : ha));
   publish(hot.state.route_version, uint16_t{0});
   const uint32_t timeout = at_most(session.timeout == 0 ? protocol_timeout(session) : session.timeout,
                                    session_carry::kMostTimeout);
@@ -187,7 +195,8 @@ InsertResult SessionTable::insert_into(SessionFamily<kWords>& family, uint32_t f
   index.add(in_hash, slot);
   index.add(out_hash, slot | SessionIndex<kWords>::kWingBit);
   const uint32_t id = slot | family_bit;
-  wheel_.add(id, now / kTick + timeout_ticks(session.tcp, own_timeout(slab.cold(slot))) + 1);
+  wheel_.add(id, now / kTick +
+                     timeout_ticks(session.tcp, slab.hot(slot).state.ha, own_timeout(slab.cold(slot))) + 1);
   auto& size = family_bit == 0 ? size4_ : size6_;
   size.store(size.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return {InsertStatus::kInserted, {id, slab.open(slot), Wing::kIn}};
@@ -225,25 +234,43 @@ bool SessionTable::remove(const SessionRef& ref) {
   return true;
 }
 
-uint32_t SessionTable::timeout_ticks(TcpState tcp, uint32_t own_seconds) const {
-  return at_most(tcp_timeout(tcp, own_seconds, timeouts_), kMostSeconds) * kTicksPerSecond;
+uint32_t SessionTable::timeout_ticks(TcpState tcp, uint8_t ha, uint32_t own_seconds) const {
+  const bool waits = unpack_ha(ha, 0) == HaState::kWarm && !tcp_ended(tcp);
+  const uint32_t seconds = waits ? kWarmTimeouts * at_most(own_seconds, kMostSeconds / kWarmTimeouts)
+                                 : tcp_timeout(tcp, own_seconds, timeouts_);
+  return at_most(seconds, kMostSeconds) * kTicksPerSecond;
 }
 
 // One tick is added because last_used is rounded down: never too early. A session may have been used a little
 // later than the caller's now; idle times over eight years are taken for shorter ones.
 uint64_t SessionTable::deadline(uint32_t id, uint64_t now_tick) {
   const SessionState& session = state_of(id);
-  const uint32_t timeout = timeout_ticks(static_cast<TcpState>(session.tcp), own_timeout(cold(id)));
+  const uint32_t timeout =
+      timeout_ticks(static_cast<TcpState>(session.tcp), session.ha, own_timeout(cold(id)));
   return last_tick(session.last_used, now_tick) + timeout + 1;
 }
 
 // A shorter time-out must not wait for the timer that was armed with the longer one.
 void SessionTable::change_tcp(uint32_t id, SessionState& session, TcpState tcp, uint64_t now) {
   const uint32_t own = own_timeout(cold(id));
-  const bool shorter = timeout_ticks(tcp, own) < timeout_ticks(static_cast<TcpState>(session.tcp), own);
+  const bool shorter = timeout_ticks(tcp, session.ha, own) <
+                       timeout_ticks(static_cast<TcpState>(session.tcp), session.ha, own);
   publish(session.tcp, static_cast<uint8_t>(tcp));
   publish(session.last_used, static_cast<uint32_t>(now / kTick));
   if (!shorter) return;
+  wheel_.remove(id);
+  wheel_.add(id, deadline(id, now / kTick));
+}
+
+// Likewise: an Active session lives shorter than a Warm one.
+void SessionTable::change_ha(uint32_t id, SessionState& session, uint8_t ha, uint64_t now) {
+  const uint32_t own = own_timeout(cold(id));
+  const auto tcp = static_cast<TcpState>(session.tcp);
+  const bool shorter = timeout_ticks(tcp, ha, own) < timeout_ticks(tcp, session.ha, own);
+  publish(session.ha, ha);
+  if (!shorter) return;
+  // it has not been idle here for as long as it was Warm
+  publish(session.last_used, static_cast<uint32_t>(now / kTick));
   wheel_.remove(id);
   wheel_.add(id, deadline(id, now / kTick));
 }
@@ -300,9 +327,36 @@ HaState SessionTable::wing_ha(const SessionRef& ref, Wing wing) const {
   return session == nullptr ? HaState::kBackup : unpack_ha(session->ha, 1 + index_of(wing));
 }
 
-void SessionTable::set_ha(const SessionRef& ref, HaState session, HaState in, HaState out) {
+void SessionTable::set_ha(const SessionRef& ref, HaState session, HaState in, HaState out, uint64_t now) {
   SessionState* const found = state(ref);
-  if (found != nullptr) publish(found->ha, pack_ha(session, in, out));
+  if (found == nullptr) return;
+  const uint8_t inspection = found->ha & kInspectedBit;
+  change_ha(ref.id, *found, static_cast<uint8_t>(pack_ha(session, in, out) | inspection), now);
+}
+
+void SessionTable::set_inspected(const SessionRef& ref, bool inspected) {
+  SessionState* const found = state(ref);
+  if (found == nullptr) return;
+  const unsigned rest = found->ha & ~kInspectedBit;
+  publish(found->ha, static_cast<uint8_t>(inspected ? rest | kInspectedBit : rest));
+}
+
+void SessionTable::take_wing(const SessionRef& ref, bool owns, uint64_t now) {
+  SessionState* const found = state(ref);
+  if (found == nullptr) return;
+  uint8_t ha = with_wing(found->ha, ref.wing, HaState::kActive);
+  if (owns) ha = with_session(ha, HaState::kActive);
+  change_ha(ref.id, *found, ha, now);
+}
+
+bool SessionTable::peer_took(const SessionRef& ref, bool peer_keeps, uint64_t now) {
+  SessionState* const found = state(ref);
+  if (found == nullptr) return false;
+  if (peer_keeps) return true;
+  uint8_t ha = with_wing(found->ha, ref.wing, HaState::kWarm);
+  if (unpack_ha(ha, 1 + index_of(other(ref.wing))) == HaState::kWarm) ha = with_session(ha, HaState::kWarm);
+  change_ha(ref.id, *found, ha, now);
+  return true;
 }
 
 uint32_t SessionTable::policy(const SessionRef& ref) const {
@@ -391,12 +445,13 @@ bool SessionTable::peek(const SessionFamily<kWords>& family, uint32_t id, Sessio
   }
   info->policy = observe(record.policy);
   info->ha = unpack_ha(packed, 0);
+  info->inspected = (packed & kInspectedBit) != 0;
   info->tcp = observe(hot.state.tcp);
   const uint64_t tick = now / kTick;
   info->created = last_tick(observe(record.created), tick) * kTick;
   const uint64_t used = last_tick(observe(hot.state.last_used), tick);
   info->last_used = used * kTick;
-  const uint32_t timeout = timeout_ticks(static_cast<TcpState>(info->tcp), own_timeout(record));
+  const uint32_t timeout = timeout_ticks(static_cast<TcpState>(info->tcp), packed, own_timeout(record));
   info->timeout = timeout / kTicksPerSecond;
   info->timeout_left =
       used + timeout <= tick ? 0 : static_cast<uint32_t>((used + timeout - tick) / kTicksPerSecond);

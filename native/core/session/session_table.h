@@ -35,6 +35,7 @@ struct NewSession {
   TcpState tcp = TcpState::kNone;  // TCP: kSynSent, or what the peer synchronised
   HaState ha = HaState::kActive;   // of the session
   HaState wing_ha[2] = {HaState::kActive, HaState::kActive};
+  bool inspected = false;  // an inspection wants both directions on one node
   uint32_t tunnel[2] = {kNoTunnel,
                         kNoTunnel};  // that the wing's packets come in by (and the other's leave by)
   uint64_t created = 0;              // ns; 0: now
@@ -109,7 +110,20 @@ class SessionTable {
   void set_tcp_state(const SessionRef& ref, TcpState tcp, uint64_t now);
   HaState ha(const SessionRef& ref) const;  // of the session
   HaState wing_ha(const SessionRef& ref, Wing wing) const;
-  void set_ha(const SessionRef& ref, HaState session, HaState in, HaState out);
+  void set_ha(const SessionRef& ref, HaState session, HaState in, HaState out, uint64_t now);
+  // 0: session and wings are Active here and nothing inspects it, so nobody need ask whose packet it is. A
+  // stale ref gives 0, too.
+  uint8_t asks(const SessionRef& ref) const {
+    const SessionState* const session = state(ref);
+    return session == nullptr ? uint8_t{0} : session->ha;
+  }
+  bool inspected(const SessionRef& ref) const { return (asks(ref) & kInspectedBit) != 0; }
+  void set_inspected(const SessionRef& ref, bool inspected);
+  // The packet's wing passes packets here from now on, and with `owns` the session is Active here.
+  void take_wing(const SessionRef& ref, bool owns, uint64_t now);
+  // The other node passes packets of the ref's wing from now on: Warm here, unless they go on through this
+  // node (peer_keeps). A session without an Active wing is Warm. false: stale.
+  bool peer_took(const SessionRef& ref, bool peer_keeps, uint64_t now);
   uint32_t policy(const SessionRef& ref) const;
   void set_policy(const SessionRef& ref, uint32_t policy);
   // By which tunnel the wing's packets come in, and the other wing's leave; kNoTunnel: none, or stale.
@@ -162,6 +176,7 @@ class SessionTable {
   static constexpr uint32_t kTunnelBit = 0x80000000;
   static constexpr uint32_t kNoEgress = 0xffffffff;
   static constexpr unsigned kExpireBatch = 16;
+  static constexpr uint8_t kInspectedBit = 1u << 6;
 
   struct Links {
     SessionTable* table;
@@ -208,9 +223,10 @@ class SessionTable {
 
   uint32_t protocol_timeout(const NewSession& session) const;
   // Ticks without a packet after which the session ends, in its present state.
-  uint32_t timeout_ticks(TcpState tcp, uint32_t own_seconds) const;
+  uint32_t timeout_ticks(TcpState tcp, uint8_t ha, uint32_t own_seconds) const;
   uint64_t deadline(uint32_t id, uint64_t now_tick);
   void change_tcp(uint32_t id, SessionState& state, TcpState tcp, uint64_t now);
+  void change_ha(uint32_t id, SessionState& state, uint8_t ha, uint64_t now);
   void carry_bytes(uint32_t id, unsigned wing, uint64_t carries);
   void carry_packets(uint32_t id, unsigned wing);
   void prefetch_for_expiry(uint32_t id);
