@@ -23,8 +23,8 @@ export interface SrgHello {
   /** why it is not */
   readonly failures: readonly FailureCode[];
   /**
-   * An operator's failover that has not been answered yet: whoever sends it wants to be this. null: none. The peer takes it up
-   * once, by its number.
+   * What the sender wants to be, so that the other has to become the opposite: a preemption, or an operator's failover. The
+   * peer takes it up once, by its number (1, 2, … within a generation). null: nothing.
    */
   readonly request: { readonly number: number; readonly status: 'ACTIVE' | 'BACKUP' } | null;
 }
@@ -35,6 +35,10 @@ export interface SrgHellos {
   readonly nodeId: number;
   /** grows with every start of the node: a lower one is late */
   readonly generation: number;
+  /** 1, 2, … within a generation: a lower one than the last is late */
+  readonly sequence: number;
+  /** the last of the receiver's that the sender has heard; zeros: none */
+  readonly heard: { readonly generation: number; readonly sequence: number };
   /** whether the sender has all of the receiver's state */
   readonly coldSync: ColdSyncStatus;
   /** of interfaces and zones, equal on both nodes where asymmetric flows work; 8 hexadecimal digits */
