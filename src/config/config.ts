@@ -22,7 +22,11 @@ export interface Config {
   readonly filters: readonly FilterConfig[];
   readonly networkMonitoring: readonly MonitoringProfileConfig[];
   readonly trafficLoadBalance: readonly TlbInstanceConfig[];
+  /** with manual keys */
   readonly vpns: readonly VpnConfig[];
+  readonly ikeGateways: readonly IkeGatewayConfig[];
+  /** whose keys IKE agrees on */
+  readonly ikeVpns: readonly IkeVpnConfig[];
   readonly zones: readonly ZoneConfig[];
   readonly policies: readonly PolicyConfig[];
   readonly defaultPolicy: 'permit-all' | 'deny-all';
@@ -329,6 +333,119 @@ export interface ManualSaConfig {
   readonly spi: number;
   /** AES key (16 or 32 bytes), then the 4-byte salt: RFC 4106 §8.1 */
   readonly key: Secret;
+}
+
+export type DhGroupName =
+  | 'group2'
+  | 'group14'
+  | 'group15'
+  | 'group16'
+  | 'group19'
+  | 'group20'
+  | 'group21'
+  | 'group31';
+
+export interface IkeProposalConfig {
+  readonly name: string;
+  readonly authenticationMethod: 'pre-shared-keys' | 'certificates';
+  readonly dhGroup: DhGroupName;
+  /** of the pseudo-random function, and of integrity where the encryption brings none */
+  readonly authenticationAlgorithm: 'sha1' | 'sha-256' | 'sha-384' | 'sha-512';
+  readonly encryptionAlgorithm:
+    | 'aes-128-gcm'
+    | 'aes-256-gcm'
+    | 'aes-128-cbc'
+    | 'aes-192-cbc'
+    | 'aes-256-cbc';
+  readonly lifetimeSeconds: number;
+}
+
+export interface IpsecProposalConfig {
+  readonly name: string;
+  readonly encryptionAlgorithm: 'aes-128-gcm' | 'aes-256-gcm';
+  readonly lifetimeSeconds: number;
+  /** null: no limit */
+  readonly lifetimeKilobytes: number | null;
+}
+
+/** Who one is, in an exchange (RFC 7296 §3.5). */
+export type IdentityConfig =
+  | { readonly kind: 'inet'; readonly address: Address }
+  | { readonly kind: 'hostname' | 'user-at-hostname' | 'key-id'; readonly name: string }
+  /** DER, of a certificate's subject */
+  | { readonly kind: 'distinguished-name'; readonly der: Uint8Array };
+
+export type RemoteIdentityConfig =
+  | Exclude<IdentityConfig, { kind: 'distinguished-name' }>
+  | { readonly kind: 'any' }
+  /** whatever ends in it, with something before: group IKE identities */
+  | { readonly kind: 'wildcard-hostname'; readonly suffix: string }
+  /** attributes that must be there, e.g. O=Example */
+  | { readonly kind: 'wildcard-distinguished-name'; readonly parts: readonly string[] };
+
+export interface DeadPeerDetectionConfig {
+  /**
+   * optimized: asks when there was traffic out and none in; probe-idle-tunnel: also when there was none either way;
+   * always-send: at every interval
+   */
+  readonly mode: 'optimized' | 'probe-idle-tunnel' | 'always-send';
+  readonly intervalMs: number;
+  /** unanswered ones after which the peer is dead */
+  readonly threshold: number;
+}
+
+export interface IkeGatewayConfig {
+  readonly name: string;
+  /** of its policy, best first */
+  readonly proposals: readonly IkeProposalConfig[];
+  /** null: certificates */
+  readonly preSharedKey: Secret | null;
+  readonly certificate: IkeCertificateConfig | null;
+  /** null: whoever comes */
+  readonly address: Address | null;
+  /** of peers at a time; null: no limit but the node's */
+  readonly connectionsLimit: number | null;
+  readonly localAddress: Address;
+  /** that holds localAddress */
+  readonly routingInstance: string;
+  readonly localIdentity: IdentityConfig;
+  readonly remoteIdentity: RemoteIdentityConfig;
+  readonly deadPeerDetection: DeadPeerDetectionConfig | null;
+  /** to a peer behind a NAT of ours; 0: none */
+  readonly natKeepaliveMs: number;
+  /** bytes of IP packet, above which messages go in fragments (RFC 7383); null: never */
+  readonly fragmentBytes: number | null;
+}
+
+export interface IkeCertificateConfig {
+  /** DER: our own, then those between it and an authority */
+  readonly chain: readonly Uint8Array[];
+  /** PKCS #8, DER */
+  readonly privateKey: Secret;
+  /** DER: whom peers' certificates must come from */
+  readonly trustedCa: readonly Uint8Array[];
+}
+
+export interface IkeVpnConfig {
+  readonly name: string;
+  /** an st0 unit: its zone and routing instance are those of the decrypted packets */
+  readonly bindInterface: string;
+  readonly gateway: string;
+  readonly proposals: readonly IpsecProposalConfig[];
+  /** null: keys of CHILD SAs come of the IKE SA's alone */
+  readonly perfectForwardSecrecy: DhGroupName | null;
+  readonly trafficSelectors: readonly TrafficSelectorConfig[];
+  readonly establishTunnels: 'immediately' | 'responder-only';
+  /** also as the responder: keys are replaced before their lifetime ends */
+  readonly rekeys: boolean;
+  /** packets, a power of two; null: no anti-replay */
+  readonly antiReplayWindowSize: number | null;
+  readonly extendedSequenceNumber: boolean;
+  readonly dfBit: 'clear' | 'set' | 'copy';
+  readonly copyOuterDscp: boolean;
+  readonly outerDscp: number | null;
+  /** without traffic, after which it is deleted; null: never */
+  readonly idleTimeMs: number | null;
 }
 
 export interface TrafficSelectorConfig {

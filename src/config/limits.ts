@@ -100,6 +100,32 @@ export const tuning = {
   captureRingBytes: 4 * 1024 * 1024,
   /** more than twice those of the configuration that a node starts with: the memory is touched once they are used */
   spareSas: 16_384,
+  ike: {
+    /** of a request that is not answered: 1, 2, 4, … 16 s; given up after the last */
+    resendMs: 1_000,
+    mostResends: 4,
+    mostTries: 6,
+    /** an exchange that was begun, and a CHILD SA that was deleted but may still get what is under way */
+    halfOpenMs: 30_000,
+    drainMs: 1_500,
+    /** a peer that rekeyed and deletes nothing is sent to by the new keys after this */
+    switchMs: 4_000,
+    /** an SA that ended answers repetitions of what ended it */
+    lingerMs: 5_000,
+    /** after a refusal that will pass */
+    retryMs: 4_000,
+    /** an initiator begins anew, later each time */
+    reconnectMs: 2_000,
+    mostReconnectMs: 60_000,
+    /** half-open SAs above which cookies are asked for, and the most that there may be */
+    cookieThreshold: 200,
+    mostHalfOpen: 20_000,
+    cookieSecretMs: 60_000,
+    mostSas: 60_000,
+    mostChildren: 64,
+    mostFragments: 64,
+    fragmentBytes: 1_280,
+  },
   /** a change waits to be confirmed for a day at most; a timer that is asked for a month goes off at once */
   mostConfirmSeconds: 86_400,
 } as const;

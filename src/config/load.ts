@@ -158,6 +158,8 @@ function compile(context: Context, file: string): Config {
     networkMonitoring: compileProfiles(context, interfaces),
     trafficLoadBalance: compileTlb(context, interfaces, reach),
     vpns,
+    ikeGateways: [],
+    ikeVpns: [],
     zones,
     policies: compilePolicies(context),
     defaultPolicy: document.security?.policies?.['default-policy'] ?? 'deny-all',

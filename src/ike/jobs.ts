@@ -1,0 +1,28 @@
+/** What takes long: Diffie-Hellman and signatures. Functions of the job alone, for any thread. */
+import { dhPublic, dhShared } from './crypto.js';
+import type { Job, JobResult } from './sa.js';
+import { checkSignature, signOctets } from './signature.js';
+import { judgeChain } from './x509.js';
+
+/** Never throws. */
+export function runJob(job: Job): JobResult {
+  try {
+    switch (job.kind) {
+      case 'dh': {
+        const shared = job.peer === null ? null : dhShared(job.group, job.secret, job.peer);
+        return { kind: 'dh', publicKey: dhPublic(job.group, job.secret), shared: shared?.reveal() ?? null };
+      }
+      case 'sign':
+        return { kind: 'signed', ...signOctets(job.privateKey, job.peerHashes, job.octets) };
+      case 'verify': {
+        const judged = judgeChain(job.chain, job.authorities, job.identity, job.wallMs);
+        if (!judged.ok) return { kind: 'failed', reason: judged.reason };
+        const { method, signature: data } = job;
+        const wrong = checkSignature(judged.certificate.publicKey, { method, data }, job.octets);
+        return wrong === null ? { kind: 'verified' } : { kind: 'failed', reason: wrong };
+      }
+    }
+  } catch (error) {
+    return { kind: 'failed', reason: (error as Error).message };
+  }
+}
