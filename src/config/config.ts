@@ -351,12 +351,7 @@ export interface IkeProposalConfig {
   readonly dhGroup: DhGroupName;
   /** of the pseudo-random function, and of integrity where the encryption brings none */
   readonly authenticationAlgorithm: 'sha1' | 'sha-256' | 'sha-384' | 'sha-512';
-  readonly encryptionAlgorithm:
-    | 'aes-128-gcm'
-    | 'aes-256-gcm'
-    | 'aes-128-cbc'
-    | 'aes-192-cbc'
-    | 'aes-256-cbc';
+  readonly encryptionAlgorithm: 'aes-128-gcm' | 'aes-256-gcm' | 'aes-128-cbc' | 'aes-192-cbc' | 'aes-256-cbc';
   readonly lifetimeSeconds: number;
 }
 

@@ -249,14 +249,11 @@ export function chooseChild(
   return null;
 }
 
-const isChildType = (type: number) => type >= 1 && type <= transformType.extendedSequenceNumbers && type !== 2;
+const isChildType = (type: number) =>
+  type >= 1 && type <= transformType.extendedSequenceNumbers && type !== 2;
 
 /** null: none that both take. In IKE_AUTH groups say nothing (RFC 7296 §1.2), so any offer of them will do. */
-function chooseGroup(
-  demanded: number,
-  offered: readonly number[],
-  groups: readonly number[],
-): number | null {
+function chooseGroup(demanded: number, offered: readonly number[], groups: readonly number[]): number | null {
   if (groups.length === 0) return dhGroupId.none;
   if (demanded !== dhGroupId.none) return offered.includes(demanded) ? demanded : null;
   if (offered.length === 0 || offered.includes(dhGroupId.none)) return dhGroupId.none;

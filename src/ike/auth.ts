@@ -104,7 +104,8 @@ export function respondAuth(draft: Draft, messageId: number, payloads: readonly 
   const auth = find(payloads, 'auth');
   if (identity === undefined) {
     draft.refuse('malformed', 'it says no identity', notifyType.invalidSyntax);
-    return reject(draft, messageId, notifyType.invalidSyntax);
+    reject(draft, messageId, notifyType.invalidSyntax);
+    return;
   }
   sa.peerIdentity = { type: identity.type, data: Uint8Array.from(identity.data) };
   const told = find(payloads, 'idResponder');
@@ -125,12 +126,18 @@ export function respondAuth(draft: Draft, messageId: number, payloads: readonly 
       `no gateway expects the identity ${identityText(identity)}`,
       notifyType.authenticationFailed,
     );
-    return reject(draft, messageId, notifyType.authenticationFailed);
+    reject(draft, messageId, notifyType.authenticationFailed);
+    return;
   }
   sa.gateways = [gateway.name];
   if (auth === undefined) {
-    draft.refuse('authenticationFailed', 'it wants EAP, which is not done here', notifyType.authenticationFailed);
-    return reject(draft, messageId, notifyType.authenticationFailed);
+    draft.refuse(
+      'authenticationFailed',
+      'it wants EAP, which is not done here',
+      notifyType.authenticationFailed,
+    );
+    reject(draft, messageId, notifyType.authenticationFailed);
+    return;
   }
   const checked = checkPeer(draft, gateway, auth, payloads);
   if ('ticket' in checked) {
@@ -150,13 +157,15 @@ function peerChecked(
   const { sa, env } = draft;
   if (reason !== null) {
     draft.refuse('authenticationFailed', reason, notifyType.authenticationFailed);
-    return reject(draft, messageId, notifyType.authenticationFailed);
+    reject(draft, messageId, notifyType.authenticationFailed);
+    return;
   }
   const gateway = draft.gateway!;
   const full = env.refusePeer(sa, gateway.name);
   if (full !== null) {
     draft.refuse('connectionsLimit', full, notifyType.authenticationFailed);
-    return reject(draft, messageId, notifyType.authenticationFailed);
+    reject(draft, messageId, notifyType.authenticationFailed);
+    return;
   }
   const auth = ownAuth(draft, gateway);
   if (typeof auth === 'number') {
@@ -171,9 +180,14 @@ export function authComputed(draft: Draft, result: JobResult): void {
   const { stage, messageId, payloads } = draft.sa.serving!;
   draft.sa.serving = null;
   const failure = result.kind === 'failed' ? result.reason : null;
-  if (stage === 'verify') return peerChecked(draft, messageId, payloads, failure);
-  if (result.kind === 'signed')
-    return answerAuth(draft, messageId, payloads, { ...result, kind: 'auth' });
+  if (stage === 'verify') {
+    peerChecked(draft, messageId, payloads, failure);
+    return;
+  }
+  if (result.kind === 'signed') {
+    answerAuth(draft, messageId, payloads, { ...result, kind: 'auth' });
+    return;
+  }
   draft.refuse('authenticationFailed', `we cannot sign: ${failure}`, notifyType.authenticationFailed);
   reject(draft, messageId, notifyType.authenticationFailed);
 }
@@ -184,7 +198,8 @@ function answerAuth(draft: Draft, messageId: number, payloads: readonly Payload[
   established(draft);
   if (findNotify(payloads, notifyType.initialContact) !== undefined)
     draft.actions.push({ kind: 'initial-contact', sa: sa.id });
-  const child = find(payloads, 'sa') === undefined ? [] : respondChild(draft, messageId, payloads, null, true);
+  const child =
+    find(payloads, 'sa') === undefined ? [] : respondChild(draft, messageId, payloads, null, true);
   answer(draft, exchangeType.ikeAuth, messageId, [
     { kind: 'idResponder', ...encodeIdentity(gateway.localIdentity) },
     ...certificatesOf(gateway),
@@ -230,12 +245,20 @@ export function softLife({ sa, env }: Draft, lifeMs: number): number {
 export function beginAuth(draft: Draft): void {
   const { sa } = draft;
   const auth = ownAuth(draft, draft.gateway!);
-  sa.asking = { ...noAsking, task: { kind: 'auth' }, stage: 'sign', ticket: typeof auth === 'number' ? auth : 0 };
+  sa.asking = {
+    ...noAsking,
+    task: { kind: 'auth' },
+    stage: 'sign',
+    ticket: typeof auth === 'number' ? auth : 0,
+  };
   if (typeof auth !== 'number') sendAuth(draft, auth);
 }
 
 export function authSigned(draft: Draft, result: JobResult): void {
-  if (result.kind === 'signed') return sendAuth(draft, { ...result, kind: 'auth' });
+  if (result.kind === 'signed') {
+    sendAuth(draft, { ...result, kind: 'auth' });
+    return;
+  }
   const reason = result.kind === 'failed' ? result.reason : 'no signature';
   draft.refuse('authenticationFailed', `we cannot sign: ${reason}`);
   finish(draft, 'we cannot sign');
@@ -266,12 +289,14 @@ export function authAnswered(draft: Draft, payloads: readonly Payload[]): void {
   if (identity === undefined || auth === undefined) {
     const text = error === undefined ? 'answered without AUTH' : `says ${notifyName(error.type)}`;
     draft.refuse('peerRefused', `the peer ${text}`, error?.type);
-    return finish(draft, 'the peer refused');
+    finish(draft, 'the peer refused');
+    return;
   }
   const gateway = draft.gateway!;
   sa.peerIdentity = { type: identity.type, data: Uint8Array.from(identity.data) };
   if (!isExpected(gateway, identity)) {
-    return distrust(draft, 'unknownIdentity', `the peer is ${identityText(identity)}, another is expected`);
+    distrust(draft, 'unknownIdentity', `the peer is ${identityText(identity)}, another is expected`);
+    return;
   }
   const checked = checkPeer(draft, gateway, auth, payloads);
   if ('ticket' in checked) {
@@ -289,12 +314,16 @@ export function authVerified(draft: Draft, result: JobResult): void {
 
 function peerProven(draft: Draft, payloads: readonly Payload[], reason: string | null): void {
   const { sa } = draft;
-  if (reason !== null) return distrust(draft, 'authenticationFailed', reason);
+  if (reason !== null) {
+    distrust(draft, 'authenticationFailed', reason);
+    return;
+  }
   const asking = sa.asking!;
   established(draft);
   childAnswered(draft, asking, payloads, null);
   sa.asking = null;
-  for (const { vpn, selector } of sa.wanted.slice(1)) draft.ask({ kind: 'child', vpn, selector, replaces: 0 });
+  for (const { vpn, selector } of sa.wanted.slice(1))
+    draft.ask({ kind: 'child', vpn, selector, replaces: 0 });
   sa.wanted = [];
 }
 

@@ -17,7 +17,7 @@ import {
 } from '../wire/ike.js';
 import { type ChildSuite, type Chosen, chooseChild, groupIds, offerChild } from './algorithms.js';
 import { softLife } from './auth.js';
-import { type Bytes, childKeys, dhSecretBytes } from './crypto.js';
+import { type Bytes, childKeys, dhSecret, dhSecretBytes } from './crypto.js';
 import {
   type Draft,
   find,
@@ -63,7 +63,11 @@ interface Made {
 }
 
 /** Keys and the record of a new CHILD SA. */
-function makeChild(draft: Draft, made: Made, shared: Secret | null): { child: ChildSa; inbound: EspKey; outbound: EspKey } {
+function makeChild(
+  draft: Draft,
+  made: Made,
+  shared: Secret | null,
+): { child: ChildSa; inbound: EspKey; outbound: EspKey } {
   const { sa, env } = draft;
   const { vpn, suite, narrowed, inboundSpi, outboundSpi, nonces, isOurs } = made;
   const keys = childKeys(
@@ -73,7 +77,9 @@ function makeChild(draft: Draft, made: Made, shared: Secret | null): { child: Ch
     concat(nonces.initiator, nonces.responder),
     suite.keyBits,
   );
-  const [out, into] = isOurs ? [keys.fromInitiator, keys.fromResponder] : [keys.fromResponder, keys.fromInitiator];
+  const [out, into] = isOurs
+    ? [keys.fromInitiator, keys.fromResponder]
+    : [keys.fromResponder, keys.fromInitiator];
   const lifeMs = vpn.proposals[0]!.lifetimeSeconds * 1000;
   const child: ChildSa = {
     number: env.nextNumber(),
@@ -124,9 +130,13 @@ export function respondChild(
     return [notify(notifyType.invalidSyntax)];
   }
   const old = rekeyed(draft, payloads);
-  if (old instanceof Array) return old;
+  if (Array.isArray(old)) return old;
   if (old === null && sa.children.filter(({ state }) => state === 'up').length >= tuning.ike.mostChildren) {
-    draft.refuse('tooManyChildren', `more than ${tuning.ike.mostChildren} CHILD SAs`, notifyType.noAdditionalSas);
+    draft.refuse(
+      'tooManyChildren',
+      `more than ${tuning.ike.mostChildren} CHILD SAs`,
+      notifyType.noAdditionalSas,
+    );
     return [notify(notifyType.noAdditionalSas)];
   }
   const place = choosePlace(draft, old, ours, theirs);
@@ -146,7 +156,7 @@ export function respondChild(
     return [notify(notifyType.noProposalChosen)];
   }
   const keyPayload = needsKey(draft, messageId, payloads, chosen, shared);
-  if (keyPayload === null || keyPayload instanceof Array) return keyPayload;
+  if (keyPayload === null || Array.isArray(keyPayload)) return keyPayload;
   const tunnel = old?.tunnel ?? env.claimTunnel(sa, vpn, selector, narrowed.selectors);
   if (tunnel === null) {
     draft.refuse('tsUnacceptable', `another peer has ${wanted()}`, notifyType.tsUnacceptable);
@@ -179,7 +189,11 @@ export function respondChild(
 }
 
 /** Responder: installs it. The peer may send at once; we send by the one before until the peer deletes that. */
-function putInPlace(draft: Draft, old: ChildSa | null, { child, inbound, outbound }: ReturnType<typeof makeChild>): void {
+function putInPlace(
+  draft: Draft,
+  old: ChildSa | null,
+  { child, inbound, outbound }: ReturnType<typeof makeChild>,
+): void {
   const { sa, env } = draft;
   if (old === null) {
     install(draft, child, inbound, outbound);
@@ -258,7 +272,7 @@ function needsKey(
     draft.count('wrongGroup');
     return [notify(notifyType.invalidKePayload, be16(group))];
   }
-  const secret = draft.env.random(dhSecretBytes);
+  const secret = dhSecret(group, draft.env.random(dhSecretBytes));
   const ticket = draft.compute({ kind: 'dh', group, secret, peer: Uint8Array.from(ke.data) });
   draft.sa.serving = { ...noServing, ticket, stage: 'child-shared', messageId, payloads };
   return null;
@@ -301,7 +315,10 @@ export function initialChildRequest(draft: Draft): Payload[] {
   if (plan === null) return [];
   const spi = env.espSpi();
   sa.asking = { ...sa.asking!, spi, nonce: sa.localNonce };
-  return [{ kind: 'sa', proposals: offerChild(offerOf(plan.vpn, true), be32(spi)) }, ...selectorPayloads(plan)];
+  return [
+    { kind: 'sa', proposals: offerChild(offerOf(plan.vpn, true), be32(spi)) },
+    ...selectorPayloads(plan),
+  ];
 }
 
 /** A CREATE_CHILD_SA of ours; false: there is nothing to ask for any more. */
@@ -316,9 +333,15 @@ export function beginChild(draft: Draft, task: ChildTask, group?: number): boole
     sendChild(draft, null);
     return true;
   }
-  const secret = env.random(dhSecretBytes);
+  const secret = dhSecret(wanted, env.random(dhSecretBytes));
   const ticket = draft.compute({ kind: 'dh', group: wanted, secret, peer: null });
-  sa.asking = { ...sa.asking, group: wanted, secret: secretOf(Uint8Array.from(secret)), ticket, stage: 'key' };
+  sa.asking = {
+    ...sa.asking,
+    group: wanted,
+    secret: secretOf(Uint8Array.from(secret)),
+    ticket,
+    stage: 'key',
+  };
   return true;
 }
 
@@ -360,9 +383,13 @@ export function childAnswered(
   const local = find(payloads, 'tsInitiator')?.selectors;
   const remote = find(payloads, 'tsResponder')?.selectors;
   const nonce = isInitial ? sa.peerNonce : find(payloads, 'nonce')?.data;
-  if (error !== undefined && proposals.length === 0) return childRefused(draft, task, error.type, error.data);
+  if (error !== undefined && proposals.length === 0) {
+    childRefused(draft, task, error.type, error.data);
+    return;
+  }
   const offer = { ...offerOf(plan.vpn, isInitial), group: asking.group };
-  const chosen = proposals.length === 1 ? chooseChild(offer, proposals, isInitial ? [] : [asking.group]) : null;
+  const chosen =
+    proposals.length === 1 ? chooseChild(offer, proposals, isInitial ? [] : [asking.group]) : null;
   const narrowed =
     local === undefined || remote === undefined ? null : narrowBoth(plan.selector, local, remote);
   const outboundSpi = proposals[0]?.spi;
@@ -404,11 +431,14 @@ function settle(
   const { sa } = draft;
   const theirs = sa.children.find(({ inboundSpi }) => inboundSpi === collision?.spi);
   const weLose =
-    collision !== null && theirs !== undefined && Buffer.compare(child.lowestNonce, collision.lowestNonce) < 0;
+    collision !== null &&
+    theirs !== undefined &&
+    Buffer.compare(child.lowestNonce, collision.lowestNonce) < 0;
   if (weLose) {
     install(draft, { ...child, state: 'replaced', rekeyAtMs: never }, inbound, null);
     outbound.key.wipe();
-    return draft.ask({ kind: 'delete-children', spis: [child.inboundSpi] });
+    draft.ask({ kind: 'delete-children', spis: [child.inboundSpi] });
+    return;
   }
   if (theirs !== undefined) {
     theirs.waitingOutbound?.key.wipe();
@@ -441,6 +471,9 @@ function childRefused(draft: Draft, task: ChildTask, type: number, data: Bytes):
     // RFC 7296 §2.25.1: the peer has none, so ours is nothing either
     draft.ask({ kind: 'delete-children', spis: [old.inboundSpi] });
   } else if (old !== undefined) draft.changeChild(old.inboundSpi, { rekeyAtMs: retryMs });
-  if (type === notifyType.temporaryFailure) return draft.count('temporary');
+  if (type === notifyType.temporaryFailure) {
+    draft.count('temporary');
+    return;
+  }
   draft.refuse('peerRefused', `vpn ${task.vpn}: the peer says ${notifyName(type)}`, type);
 }

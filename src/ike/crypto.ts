@@ -66,7 +66,7 @@ const modps: Readonly<Record<number, { name: string; bytes: number }>> = {
   [dhGroupId.modp4096]: { name: 'modp16', bytes: 512 },
 };
 
-/** Bytes of the private value: what dhPublic() and dhShared() want of randomness. */
+/** Bytes of randomness that make a private value. */
 export const dhSecretBytes = 66;
 /** Twice the strength of the largest group in bits, and a margin (RFC 7919 §5.2 has 400 for 4096). */
 const modpExponentBytes = 52;
@@ -76,9 +76,25 @@ export const isGroup = (group: number): boolean =>
 
 /** Bytes of a key exchange payload (RFC 7296 §3.4, 5903 §7, 8031 §3). */
 export const dhPublicBytes = (group: number): number =>
-  group === dhGroupId.x25519 ? 32 : curves[group] !== undefined ? 2 * curves[group].bytes : modps[group]!.bytes;
+  group === dhGroupId.x25519
+    ? 32
+    : curves[group] !== undefined
+      ? 2 * curves[group].bytes
+      : modps[group]!.bytes;
 
-/** Our public value. secret: dhSecretBytes of randomness. */
+/** A private value of dhSecretBytes of randomness, which are wiped. */
+export function dhSecret(group: number, random: Bytes): Bytes {
+  const curve = curves[group];
+  const length = group === dhGroupId.x25519 ? 32 : (curve?.bytes ?? modpExponentBytes);
+  const secret = random.slice(0, length);
+  random.fill(0);
+  // below the curve's order, whatever it is: all three begin with ones
+  if (group === dhGroupId.p521) secret[0] = 0;
+  else if (curve !== undefined) secret[0]! &= 0x7f;
+  return secret;
+}
+
+/** Our public value. secret: of dhSecret(). */
 export function dhPublic(group: number, secret: Bytes): Bytes {
   if (group === dhGroupId.x25519) {
     const { x } = x25519Private(secret).export({ format: 'jwk' });
@@ -114,19 +130,13 @@ export function dhShared(group: number, secret: Bytes, peer: Bytes): Secret | nu
 
 const x25519Private = (secret: Bytes) =>
   createPrivateKey({
-    key: { kty: 'OKP', crv: 'X25519', d: Buffer.from(secret.subarray(0, 32)).toString('base64url'), x: '' },
+    key: { kty: 'OKP', crv: 'X25519', d: Buffer.from(secret).toString('base64url'), x: '' },
     format: 'jwk',
   });
 
 function ecdh(group: number, secret: Bytes) {
-  const { name, bytes } = curves[group]!;
-  const scalar = secret.slice(0, bytes);
-  // below the group's order, whatever it is: all three begin with ones
-  if (group === dhGroupId.p521) scalar[0] = 0;
-  else scalar[0]! &= 0x7f;
-  const exchange = createECDH(name);
-  exchange.setPrivateKey(scalar);
-  scalar.fill(0);
+  const exchange = createECDH(curves[group]!.name);
+  exchange.setPrivateKey(secret);
   return exchange;
 }
 
@@ -134,10 +144,10 @@ const primes = new Map<number, Buffer>();
 
 function modp(group: number, secret: Bytes) {
   const { name, bytes } = modps[group]!;
-  let prime = primes.get(group);
-  if (prime === undefined) primes.set(group, (prime = getDiffieHellman(name).getPrime()));
+  const prime = primes.get(group) ?? getDiffieHellman(name).getPrime();
+  primes.set(group, prime);
   const exchange = createDiffieHellman(prime, Buffer.of(2));
-  exchange.setPrivateKey(secret.subarray(0, modpExponentBytes));
+  exchange.setPrivateKey(secret);
   return { exchange, bytes, prime };
 }
 
@@ -187,7 +197,12 @@ export function ikeKeys(
   const p = prfs[suite.prf]!.bytes;
   const a = isGcm ? 0 : integrities[suite.integrity]!.keyBytes;
   const e = suite.keyBits / 8 + (isGcm ? saltBytes : 0);
-  const material = prfPlus(suite.prf, seed, concat(nonces, initiatorSpi, responderSpi), 3 * p + 2 * a + 2 * e);
+  const material = prfPlus(
+    suite.prf,
+    seed,
+    concat(nonces, initiatorSpi, responderSpi),
+    3 * p + 2 * a + 2 * e,
+  );
   seed.fill(0);
   let at = 0;
   const take = (length: number) => {
@@ -278,7 +293,10 @@ export function sealBody(suite: IkeSuite, e: Secret, a: Secret, iv: Bytes, head:
   const padding = blockBytes - 1 - (plain.length % blockBytes);
   const cipher = createCipheriv(`aes-${bits}-cbc`, key, iv);
   cipher.setAutoPadding(false);
-  const sealed = concat(iv, own(cipher.update(concat(plain, new Uint8Array(padding), Uint8Array.of(padding)))));
+  const sealed = concat(
+    iv,
+    own(cipher.update(concat(plain, new Uint8Array(padding), Uint8Array.of(padding)))),
+  );
   return concat(sealed, hmac(hash, a.reveal(), head, sealed).subarray(0, icvBytes));
 }
 

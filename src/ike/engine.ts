@@ -38,7 +38,10 @@ export interface IkeTime {
 }
 
 /** What is left to do for others. */
-export type IkeAction = Exclude<SaAction, { kind: 'spawn' | 'move-children' | 'superseded' | 'initial-contact' | 'count' }>;
+export type IkeAction = Exclude<
+  SaAction,
+  { kind: 'spawn' | 'move-children' | 'superseded' | 'initial-contact' | 'count' }
+>;
 
 export interface IkeConfig {
   readonly gateways: readonly IkeGatewayConfig[];
@@ -61,7 +64,10 @@ export class IkeEngine {
   readonly #deadlines = new Deadlines();
   readonly #espSpis = new Set<number>();
   /** by tunnel: the IKE SA that it is in, and what it has claimed */
-  readonly #tunnels = new Map<string, { readonly sa: number; readonly claim: string; readonly local: string }>();
+  readonly #tunnels = new Map<
+    string,
+    { readonly sa: number; readonly claim: string; readonly local: string }
+  >();
   /** remote prefixes of tunnels, as the routing instance will have them */
   readonly #claims = new Map<string, string>();
   /** SAs that are up, by gateway, and by gateway and identity */
@@ -122,14 +128,14 @@ export class IkeEngine {
       this.#gateways = new Map(gateways.map((gateway) => [gateway.name, gateway]));
       this.#vpns = new Map(vpns.map((vpn) => [vpn.name, vpn]));
       this.#vpnsOf = new Map();
-      for (const vpn of vpns)
-        this.#vpnsOf.set(vpn.gateway, [...(this.#vpnsOf.get(vpn.gateway) ?? []), vpn]);
+      for (const vpn of vpns) this.#vpnsOf.set(vpn.gateway, [...(this.#vpnsOf.get(vpn.gateway) ?? []), vpn]);
       for (const sa of [...this.#sas.values()]) {
         const stays = sa.gateways.filter((name) => this.#gateways.has(name) && !changed.has(name));
         if (stays.length > 0) continue;
         this.#remove(sa, 'the configuration changed');
       }
-      for (const name of [...this.#reconnects.keys()]) if (!this.#isWanted(name)) this.#reconnects.delete(name);
+      for (const name of [...this.#reconnects.keys()])
+        if (!this.#isWanted(name)) this.#reconnects.delete(name);
       for (const name of this.#gateways.keys()) {
         if (this.#isWanted(name) && !this.#hasSa(name)) this.#initiate(name);
       }
@@ -191,7 +197,8 @@ export class IkeEngine {
     return this.#do(time, () => {
       this.#reconnects.clear();
       for (const [id, { state }] of [...this.#sas]) {
-        if (state === 'up') this.#step(id, { kind: 'task', task: { kind: 'delete-ike', reason: 'shut down' } });
+        if (state === 'up')
+          this.#step(id, { kind: 'task', task: { kind: 'delete-ike', reason: 'shut down' } });
       }
     });
   }
@@ -307,7 +314,9 @@ export class IkeEngine {
           break;
         case 'tunnel-keyed':
           if (this.#tunnels.get(action.child.tunnel)?.sa === action.sa) this.#actions.push(action);
-          else for (const { key } of [...action.inbound, ...(action.outbound ? [action.outbound] : [])]) key.wipe();
+          else
+            for (const { key } of [...action.inbound, ...(action.outbound ? [action.outbound] : [])])
+              key.wipe();
           break;
         default:
           this.#actions.push(action);
@@ -334,14 +343,23 @@ export class IkeEngine {
     }
     const { header } = message.value;
     const isFirst = header.exchange === exchangeType.ikeSaInit && !header.isResponse;
-    if (isFirst) return this.#receiveFirst(path, message.value);
+    if (isFirst) {
+      this.#receiveFirst(path, message.value);
+      return;
+    }
     const own = header.isFromInitiator ? header.responderSpi : header.initiatorSpi;
     const id = this.#bySpi.get(hex(own));
     const sa = id === undefined ? undefined : this.#sas.get(id);
-    if (sa === undefined || !sa.path.local.equals(path.local)) return this.#count('unknownSpi');
+    if (sa === undefined || !sa.path.local.equals(path.local)) {
+      this.#count('unknownSpi');
+      return;
+    }
     // until it is known, any will do: then the one of the exchange that made the SA
     const theirs = header.isFromInitiator ? header.initiatorSpi : header.responderSpi;
-    if (sa.keys !== null && Buffer.compare(sa.peerSpi, theirs) !== 0) return this.#count('unknownSpi');
+    if (sa.keys !== null && Buffer.compare(sa.peerSpi, theirs) !== 0) {
+      this.#count('unknownSpi');
+      return;
+    }
     this.#step(sa.id, { kind: 'message', message: message.value, path });
   }
 
@@ -350,22 +368,31 @@ export class IkeEngine {
     const { header } = message;
     const isProper =
       header.messageId === 0 && header.isFromInitiator && header.responderSpi.every((byte) => byte === 0);
-    if (!isProper || message.encryptedAt !== 0) return this.#count('malformed');
+    if (!isProper || message.encryptedAt !== 0) {
+      this.#count('malformed');
+      return;
+    }
     const known = this.#beginning.get(firstKey(path, header.initiatorSpi));
-    if (known !== undefined) return this.#step(known, { kind: 'message', message, path });
+    if (known !== undefined) {
+      this.#step(known, { kind: 'message', message, path });
+      return;
+    }
     const payloads = decodePayloads(message.payloads);
     if (!payloads.ok) {
       if (payloads.reason === 'ike_unknown_critical') {
         this.#count('unknownCritical');
         const told = notify(notifyType.unsupportedCriticalPayload, Uint8Array.of(payloads.detail ?? 0));
-        return this.#clear(path, message, [told]);
+        this.#clear(path, message, [told]);
+        return;
       }
-      return this.#count('malformed');
+      this.#count('malformed');
+      return;
     }
     const gateways = this.#gatewaysFor(path);
     if (gateways.length === 0) {
       this.#refused(path, 'gatewayLookupFailed', 'Gateway lookup failed', notifyType.noProposalChosen);
-      return this.#clear(path, message, [notify(notifyType.noProposalChosen)]);
+      this.#clear(path, message, [notify(notifyType.noProposalChosen)]);
+      return;
     }
     if (!this.#mayBegin(path, message, payloads.value)) return;
     const sa: IkeSa = {
@@ -379,7 +406,11 @@ export class IkeEngine {
       heardMs: this.#now.nowMs,
       expireAtMs: this.#now.nowMs + tuning.ike.halfOpenMs,
     };
-    const { sa: made, actions } = step(sa, { kind: 'init-request', message, payloads: payloads.value }, this.#env());
+    const { sa: made, actions } = step(
+      sa,
+      { kind: 'init-request', message, payloads: payloads.value },
+      this.#env(),
+    );
     if (made !== null) {
       this.#add(made);
       const key = firstKey(path, header.initiatorSpi);
@@ -395,7 +426,7 @@ export class IkeEngine {
       (gateway) => gateway.routingInstance === routingInstance && gateway.localAddress.equals(local),
     );
     return [
-      ...here.filter(({ address }) => address !== null && address.equals(remote)),
+      ...here.filter(({ address }) => address?.equals(remote)),
       ...here.filter(({ address }) => address === null),
     ].map(({ name }) => name);
   }
@@ -461,7 +492,9 @@ export class IkeEngine {
   #isWanted(name: string): boolean {
     const gateway = this.#gateways.get(name);
     const vpns = this.#vpnsOf.get(name) ?? [];
-    return gateway?.address != null && vpns.some(({ establishTunnels }) => establishTunnels === 'immediately');
+    return (
+      gateway?.address != null && vpns.some(({ establishTunnels }) => establishTunnels === 'immediately')
+    );
   }
 
   #hasSa(name: string): boolean {
@@ -470,7 +503,8 @@ export class IkeEngine {
 
   #initiate(name: string): void {
     const gateway = this.#gateways.get(name);
-    if (gateway?.address == null) throw new Error(`gateway ${name} has no address: its peers come by themselves`);
+    if (gateway?.address == null)
+      throw new Error(`gateway ${name} has no address: its peers come by themselves`);
     const wanted = (this.#vpnsOf.get(name) ?? []).flatMap((vpn) =>
       vpn.trafficSelectors.map((selector) => ({ vpn: vpn.name, selector: selector.name })),
     );
@@ -548,7 +582,8 @@ export class IkeEngine {
     selector: string,
     selectors: readonly ChildSelector[],
   ): string | null {
-    const sorted = (side: 'local' | 'remote') => [...new Set(selectors.map((each) => String(each[side])))].sort();
+    const sorted = (side: 'local' | 'remote') =>
+      [...new Set(selectors.map((each) => String(each[side])))].sort();
     const claim = [vpn.bindInterface, ...sorted('remote')].join(' ');
     const local = sorted('local').join(' ');
     const isFixed = this.#gateways.get(vpn.gateway)?.address !== null;
@@ -562,7 +597,8 @@ export class IkeEngine {
       const rest = owner.children.filter(({ tunnel }) => tunnel !== had);
       this.#put(owner.id, owner, { ...owner, children: rest });
     }
-    let tunnel = had ?? (isFixed ? (vpn.trafficSelectors.length === 1 ? vpn.name : `${vpn.name}/${selector}`) : '');
+    let tunnel =
+      had ?? (isFixed ? (vpn.trafficSelectors.length === 1 ? vpn.name : `${vpn.name}/${selector}`) : '');
     if (had === undefined && (tunnel === '' || this.#tunnels.has(tunnel)))
       tunnel = `${vpn.name}/${this.#nextNumber++}`;
     this.#tunnels.set(tunnel, { sa: sa.id, claim, local });
@@ -586,8 +622,16 @@ export class IkeEngine {
     }
     const queue = source.queue.filter(({ kind }) => kind === 'child' || kind === 'delete-children');
     // SPIs go along
-    this.#sas.set(from, { ...source, children: [], queue: source.queue.filter((task) => !queue.includes(task)) });
-    const moved = { ...target, children: [...target.children, ...source.children], queue: [...target.queue, ...queue] };
+    this.#sas.set(from, {
+      ...source,
+      children: [],
+      queue: source.queue.filter((task) => !queue.includes(task)),
+    });
+    const moved = {
+      ...target,
+      children: [...target.children, ...source.children],
+      queue: [...target.queue, ...queue],
+    };
     this.#sas.set(to, moved);
     this.#deadlines.set(from, deadlineOf(this.#sas.get(from)!));
     this.#deadlines.set(to, deadlineOf(moved));
@@ -640,39 +684,42 @@ const isUp = ({ state }: IkeSa) => state === 'up';
 const identityKey = ({ gateways, peerIdentity }: IkeSa) =>
   `${gateways[0]} ${peerIdentity?.type ?? ''} ${peerIdentity === null ? '' : hex(peerIdentity.data)}`;
 const upKeys = (sa: IkeSa) => [sa.gateways[0]!, identityKey(sa)];
-const firstKey = ({ remote, remotePort, local }: Pick<IkePath, 'remote' | 'remotePort' | 'local'>, spi: Bytes) =>
-  `${remote} ${remotePort} ${local} ${hex(spi)}`;
+const firstKey = (
+  { remote, remotePort, local }: Pick<IkePath, 'remote' | 'remotePort' | 'local'>,
+  spi: Bytes,
+) => `${remote} ${remotePort} ${local} ${hex(spi)}`;
 
-const emptySa: Omit<IkeSa, 'id' | 'localSpi' | 'path' | 'gateways' | 'createdMs' | 'heardMs' | 'expireAtMs'> = {
-  state: 'half-open',
-  isInitiator: false,
-  peerSpi: noSpi,
-  suite: null,
-  keys: null,
-  localNonce: noBytes,
-  peerNonce: noBytes,
-  ownInit: noBytes,
-  peerInit: noBytes,
-  cookie: noBytes,
-  peerIdentity: null,
-  peerHashes: [],
-  natLocal: false,
-  natRemote: false,
-  fragmentation: false,
-  sendId: 0,
-  receiveId: 0,
-  lastAnswer: null,
-  fragments: null,
-  sealed: 0,
-  asking: null,
-  serving: null,
-  queue: [],
-  children: [],
-  sentTrafficMs: 0,
-  rekeyAtMs: never,
-  keepaliveAtMs: never,
-  probeAtMs: never,
-  replacedBy: 0,
-  lowestNonce: noBytes,
-  wanted: [],
-};
+const emptySa: Omit<IkeSa, 'id' | 'localSpi' | 'path' | 'gateways' | 'createdMs' | 'heardMs' | 'expireAtMs'> =
+  {
+    state: 'half-open',
+    isInitiator: false,
+    peerSpi: noSpi,
+    suite: null,
+    keys: null,
+    localNonce: noBytes,
+    peerNonce: noBytes,
+    ownInit: noBytes,
+    peerInit: noBytes,
+    cookie: noBytes,
+    peerIdentity: null,
+    peerHashes: [],
+    natLocal: false,
+    natRemote: false,
+    fragmentation: false,
+    sendId: 0,
+    receiveId: 0,
+    lastAnswer: null,
+    fragments: null,
+    sealed: 0,
+    asking: null,
+    serving: null,
+    queue: [],
+    children: [],
+    sentTrafficMs: 0,
+    rekeyAtMs: never,
+    keepaliveAtMs: never,
+    probeAtMs: never,
+    replacedBy: 0,
+    lowestNonce: noBytes,
+    wanted: [],
+  };

@@ -1,11 +1,10 @@
 /** INFORMATIONAL (RFC 7296 §1.4): deletes, signs of life, and what else is told. */
 import { tuning } from '../config/limits.js';
 import { exchangeType, notifyType, type Payload, protocolId } from '../wire/ike.js';
-import { type Draft, findAll, findNotify } from './draft.js';
+import { type Draft, findAll, findNotify, noAsking } from './draft.js';
 import { answer, request } from './exchange.js';
 import { finish, linger } from './finish.js';
 import type { Task } from './sa.js';
-import { noAsking } from './draft.js';
 import { retire } from './tunnel-keys.js';
 
 export function respondInformational(draft: Draft, messageId: number, payloads: readonly Payload[]): void {
@@ -17,7 +16,8 @@ export function respondInformational(draft: Draft, messageId: number, payloads: 
     const { asking } = sa;
     if (asking?.task.kind === 'rekey-ike' && asking.collision !== null)
       draft.actions.push({ kind: 'move-children', from: sa.id, to: asking.collision.spi });
-    return linger(draft, 'the peer deleted it', tuning.ike.lingerMs);
+    linger(draft, 'the peer deleted it', tuning.ike.lingerMs);
+    return;
   }
   const answered: number[] = [];
   for (const spi of deletes.flatMap(({ protocol, spis }) => (protocol === protocolId.esp ? spis : []))) {
@@ -65,7 +65,10 @@ export function sendInformational(draft: Draft, task: Task): boolean {
 }
 
 export function informationalAnswered(draft: Draft, task: Task): void {
-  if (task.kind === 'delete-ike') return finish(draft, task.reason);
+  if (task.kind === 'delete-ike') {
+    finish(draft, task.reason);
+    return;
+  }
   if (task.kind !== 'delete-children') return;
   for (const spi of task.spis) {
     const child = draft.sa.children.find(({ inboundSpi }) => inboundSpi === spi);

@@ -1,7 +1,7 @@
 /** IKE_SA_INIT (RFC 7296 §1.2, §2.6, §2.7, §2.23). */
 import { tuning } from '../config/limits.js';
-import { Secret } from '../model/secret.js';
 import type { Address } from '../model/address.js';
+import { Secret } from '../model/secret.js';
 import {
   be16,
   concat,
@@ -17,8 +17,7 @@ import {
 } from '../wire/ike.js';
 import { chooseIke, groupName, type IkeSuite, offerIke, suiteNames, suiteOf } from './algorithms.js';
 import { beginAuth } from './auth.js';
-import { type Bytes, dhSecretBytes, ikeKeys, isGroup, prf, sha1 } from './crypto.js';
-import { authorityHash } from './x509.js';
+import { type Bytes, dhSecret, dhSecretBytes, ikeKeys, isGroup, prf, sha1 } from './crypto.js';
 import {
   type Draft,
   find,
@@ -34,6 +33,7 @@ import {
 import { finish } from './finish.js';
 import type { IkePath, JobResult } from './sa.js';
 import { ourHashes } from './signature.js';
+import { authorityHash } from './x509.js';
 
 export const ikeNonceBytes = 32;
 const noSpi = new Uint8Array(8);
@@ -43,10 +43,7 @@ const natHash = (initiatorSpi: Bytes, responderSpi: Bytes, address: Address, por
 
 /** Of a message that goes by this path. */
 const natNotifies = (path: IkePath, initiatorSpi: Bytes, responderSpi: Bytes): Payload[] => [
-  notify(
-    notifyType.natDetectionSourceIp,
-    natHash(initiatorSpi, responderSpi, path.local, path.localPort),
-  ),
+  notify(notifyType.natDetectionSourceIp, natHash(initiatorSpi, responderSpi, path.local, path.localPort)),
   notify(
     notifyType.natDetectionDestinationIp,
     natHash(initiatorSpi, responderSpi, path.remote, path.remotePort),
@@ -54,14 +51,20 @@ const natNotifies = (path: IkePath, initiatorSpi: Bytes, responderSpi: Bytes): P
 ];
 
 /** Whether addresses are other ones than the peer sees. */
-function detectNat(draft: Draft, payloads: readonly Payload[], initiatorSpi: Bytes, responderSpi: Bytes): void {
+function detectNat(
+  draft: Draft,
+  payloads: readonly Payload[],
+  initiatorSpi: Bytes,
+  responderSpi: Bytes,
+): void {
   const { path } = draft.sa;
   const is = (data: Bytes, address: Address, port: number) =>
     Buffer.compare(data, natHash(initiatorSpi, responderSpi, address, port)) === 0;
   const notifies = findAll(payloads, 'notify');
   const sources = notifies.filter(({ type }) => type === notifyType.natDetectionSourceIp);
   const destinations = notifies.filter(({ type }) => type === notifyType.natDetectionDestinationIp);
-  draft.sa.natRemote = sources.length > 0 && !sources.some(({ data }) => is(data, path.remote, path.remotePort));
+  draft.sa.natRemote =
+    sources.length > 0 && !sources.some(({ data }) => is(data, path.remote, path.remotePort));
   draft.sa.natLocal =
     destinations.length > 0 && !destinations.some(({ data }) => is(data, path.local, path.localPort));
 }
@@ -69,7 +72,10 @@ function detectNat(draft: Draft, payloads: readonly Payload[], initiatorSpi: Byt
 function noteExtensions(draft: Draft, payloads: readonly Payload[]): void {
   draft.sa.fragmentation = findNotify(payloads, notifyType.fragmentationSupported) !== undefined;
   const hashes = findNotify(payloads, notifyType.signatureHashAlgorithms)?.data ?? noBytes;
-  draft.sa.peerHashes = Array.from({ length: hashes.length >> 1 }, (_, i) => (hashes[2 * i]! << 8) | hashes[2 * i + 1]!);
+  draft.sa.peerHashes = Array.from(
+    { length: hashes.length >> 1 },
+    (_, i) => (hashes[2 * i]! << 8) | hashes[2 * i + 1]!,
+  );
 }
 
 const extensions = (): Payload[] => [
@@ -79,13 +85,19 @@ const extensions = (): Payload[] => [
 
 /** Whose certificates we take. */
 export function certificateRequest(draft: Draft): Payload[] {
-  const authorities = draft.sa.gateways.flatMap((name) => draft.env.gateway(name)?.certificate?.trustedCa ?? []);
+  const authorities = draft.sa.gateways.flatMap(
+    (name) => draft.env.gateway(name)?.certificate?.trustedCa ?? [],
+  );
   if (authorities.length === 0) return [];
   return [{ kind: 'certificateRequest', encoding: 4, data: concat(...authorities.map(authorityHash)) }];
 }
 
 /** An answer in the clear to a request that leaves nothing behind. */
-export function clearAnswer({ header }: RawMessage, responderSpi: Bytes, payloads: readonly Payload[]): Bytes {
+export function clearAnswer(
+  { header }: RawMessage,
+  responderSpi: Bytes,
+  payloads: readonly Payload[],
+): Bytes {
   return encodeMessage(
     {
       initiatorSpi: header.initiatorSpi,
@@ -116,26 +128,35 @@ export function respondInit(draft: Draft, message: RawMessage, payloads: readonl
   const nonce = find(payloads, 'nonce');
   if (offered === undefined || ke === undefined || nonce === undefined) {
     draft.count('malformed');
-    return reject(notifyType.invalidSyntax);
+    reject(notifyType.invalidSyntax);
+    return;
   }
   const chosen = chooseIke(suitesOf(draft, sa.gateways), offered.proposals, ke.group);
   if (chosen === null) {
-    draft.refuse('noProposal', `none of its proposals is ours: ${oursText(draft)}`, notifyType.noProposalChosen);
-    return reject(notifyType.noProposalChosen);
+    draft.refuse(
+      'noProposal',
+      `none of its proposals is ours: ${oursText(draft)}`,
+      notifyType.noProposalChosen,
+    );
+    reject(notifyType.noProposalChosen);
+    return;
   }
   const { suite, answer } = chosen;
   if (suite.group !== ke.group) {
     draft.count('wrongGroup');
-    return reject(notifyType.invalidKePayload, be16(suite.group));
+    reject(notifyType.invalidKePayload, be16(suite.group));
+    return;
   }
-  sa.gateways = sa.gateways.filter((name) => suitesOf(draft, [name]).some((each) => isSameSuite(each, suite)));
+  sa.gateways = sa.gateways.filter((name) =>
+    suitesOf(draft, [name]).some((each) => isSameSuite(each, suite)),
+  );
   sa.suite = suite;
   sa.peerInit = Uint8Array.from(message.bytes);
   sa.peerNonce = Uint8Array.from(nonce.data);
   sa.localNonce = env.random(ikeNonceBytes);
   detectNat(draft, payloads, message.header.initiatorSpi, message.header.responderSpi);
   noteExtensions(draft, payloads);
-  const secret = env.random(dhSecretBytes);
+  const secret = dhSecret(suite.group, env.random(dhSecretBytes));
   const ticket = draft.compute({ kind: 'dh', group: suite.group, secret, peer: Uint8Array.from(ke.data) });
   sa.serving = {
     ...noServing,
@@ -207,7 +228,7 @@ function makeKeys(draft: Draft, shared: Bytes, initiatorSpi: Bytes, responderSpi
 export function beginInit(draft: Draft, group?: number): void {
   const { sa, env } = draft;
   const first = group ?? suitesOf(draft, sa.gateways)[0]!.group;
-  const secret = env.random(dhSecretBytes);
+  const secret = dhSecret(first, env.random(dhSecretBytes));
   if (sa.localNonce.length === 0) sa.localNonce = env.random(ikeNonceBytes);
   const ticket = draft.compute({ kind: 'dh', group: first, secret, peer: null });
   sa.asking = {
@@ -262,7 +283,8 @@ export function initAnswered(draft: Draft, message: RawMessage, payloads: readon
     if (sa.cookie.length > 0 && Buffer.compare(sa.cookie, cookie.data) === 0) return;
     sa.cookie = Uint8Array.from(cookie.data);
     asking.secret?.wipe();
-    return beginInit(draft, asking.group);
+    beginInit(draft, asking.group);
+    return;
   }
   const wanted = findNotify(payloads, notifyType.invalidKePayload);
   if (wanted !== undefined && wanted.data.length === 2) {
@@ -270,12 +292,14 @@ export function initAnswered(draft: Draft, message: RawMessage, payloads: readon
     const isOurs = suitesOf(draft, sa.gateways).some((suite) => suite.group === group);
     if (!isOurs || !isGroup(group) || group === asking.group || asking.tries > tuning.ike.mostResends) return;
     asking.secret?.wipe();
-    return beginInit(draft, group);
+    beginInit(draft, group);
+    return;
   }
   const error = findError(payloads);
   if (error !== undefined) {
     draft.refuse('peerRefused', `the peer says ${notifyName(error.type)}`, error.type);
-    return finish(draft, 'the peer refused');
+    finish(draft, 'the peer refused');
+    return;
   }
   const chosenProposals = find(payloads, 'sa')?.proposals ?? [];
   const ke = find(payloads, 'ke');
@@ -283,11 +307,19 @@ export function initAnswered(draft: Draft, message: RawMessage, payloads: readon
   const suites = suitesOf(draft, sa.gateways).filter(({ group }) => group === asking.group);
   const chosen = chosenProposals.length === 1 ? chooseIke(suites, chosenProposals, asking.group) : null;
   const peerSpi = message.header.responderSpi;
-  if (ke === undefined || nonce === undefined || ke.group !== asking.group || peerSpi.every((byte) => byte === 0)) {
-    return draft.count('malformed');
+  if (
+    ke === undefined ||
+    nonce === undefined ||
+    ke.group !== asking.group ||
+    peerSpi.every((byte) => byte === 0)
+  ) {
+    draft.count('malformed');
+    return;
   }
-  if (chosen === null || chosen.offer.transforms.length !== chosen.answer.transforms.length)
-    return draft.count('noProposal');
+  if (chosen === null || chosen.offer.transforms.length !== chosen.answer.transforms.length) {
+    draft.count('noProposal');
+    return;
+  }
   sa.suite = chosen.suite;
   sa.peerSpi = Uint8Array.from(peerSpi);
   sa.peerInit = Uint8Array.from(message.bytes);
@@ -306,7 +338,8 @@ export function initDone(draft: Draft, result: JobResult): void {
   sa.asking!.secret?.wipe();
   if (result.kind !== 'dh' || result.shared === null) {
     draft.refuse('badKeyExchange', 'the peer sent a key exchange value that is none of the group');
-    return finish(draft, 'no key exchange');
+    finish(draft, 'no key exchange');
+    return;
   }
   makeKeys(draft, result.shared, sa.localSpi, sa.peerSpi);
   sa.asking = null;

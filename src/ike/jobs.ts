@@ -4,7 +4,13 @@ import type { Job, JobResult } from './sa.js';
 import { checkSignature, signOctets } from './signature.js';
 import { judgeChain } from './x509.js';
 
-/** Never throws. */
+/** Of a job that was handed on: private values in it are zero from now on. */
+export function wipeJob(job: Job): void {
+  if (job.kind === 'dh') job.secret.fill(0);
+  else if (job.kind === 'sign') job.privateKey.fill(0);
+}
+
+/** Never throws. Private values in the job are zero afterwards. */
 export function runJob(job: Job): JobResult {
   try {
     switch (job.kind) {
@@ -24,5 +30,7 @@ export function runJob(job: Job): JobResult {
     }
   } catch (error) {
     return { kind: 'failed', reason: (error as Error).message };
+  } finally {
+    wipeJob(job);
   }
 }

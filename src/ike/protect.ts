@@ -39,8 +39,7 @@ export function seal(
   const whole = ikeHeaderBytes + payloadHeaderBytes + sealedBytes(suite, plain.length);
   if (!draft.sa.fragmentation || most === null || whole <= most)
     return [sealOne(draft, exchange, isResponse, messageId, first, plain, null)];
-  const room =
-    most - ikeHeaderBytes - payloadHeaderBytes - fragmentHeaderBytes - sealOverhead(suite);
+  const room = most - ikeHeaderBytes - payloadHeaderBytes - fragmentHeaderBytes - sealOverhead(suite);
   const total = Math.ceil(plain.length / room);
   return Array.from({ length: total }, (_, i) =>
     sealOne(
@@ -124,7 +123,8 @@ export type Opened =
 export function open(draft: Draft, { header, payloads, innerType, encryptedAt, bytes }: RawMessage): Opened {
   const { sa } = draft;
   const last = payloads.at(-1);
-  if (sa.keys === null || sa.suite === null || last === undefined || encryptedAt === 0) return { kind: 'forged' };
+  if (sa.keys === null || sa.suite === null || last === undefined || encryptedAt === 0)
+    return { kind: 'forged' };
   const [e, a] = sa.isInitiator ? [sa.keys.er, sa.keys.ar] : [sa.keys.ei, sa.keys.ai];
   if (last.type === payloadType.encrypted) {
     const plain = openBody(sa.suite, e, a, bytes.subarray(0, encryptedAt), last.body);

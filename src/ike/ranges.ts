@@ -43,7 +43,8 @@ export function prefixesOf({ first, last }: TrafficSelectorRange): Prefix[] | nu
   while (from <= to) {
     if (prefixes.length === mostPrefixes) return null;
     let size = 0;
-    while (size < bits && (from & (1n << BigInt(size))) === 0n && from + (1n << BigInt(size + 1)) - 1n <= to) size++;
+    while (size < bits && (from & (1n << BigInt(size))) === 0n && from + (1n << BigInt(size + 1)) - 1n <= to)
+      size++;
     const hex = from.toString(16).padStart(first.length * 2, '0');
     prefixes.push(new Prefix(new Address(Uint8Array.from(Buffer.from(hex, 'hex'))), bits - size));
     from += 1n << BigInt(size);
@@ -120,9 +121,7 @@ export const isSameRanges = (
 export function rangeText(range: TrafficSelectorRange): string {
   const prefixes = prefixesOf(range);
   const addresses =
-    prefixes?.length === 1
-      ? String(prefixes[0])
-      : `${new Address(range.first)}-${new Address(range.last)}`;
+    prefixes?.length === 1 ? String(prefixes[0]) : `${new Address(range.first)}-${new Address(range.last)}`;
   const ports =
     range.firstPort === 0 && range.lastPort === 0xffff ? '' : `/${range.firstPort}-${range.lastPort}`;
   return range.protocol === 0 && ports === '' ? addresses : `${addresses}[${range.protocol}${ports}]`;

@@ -12,8 +12,19 @@ import {
 } from '../wire/ike.js';
 import { chooseIke, type IkeSuite, offerIke, suiteOf } from './algorithms.js';
 import { startClocks } from './auth.js';
-import { type Bytes, dhSecretBytes, ikeKeys, isGroup, prf } from './crypto.js';
-import { Draft, eventBase, find, findError, lowerOf, never, noAsking, noBytes, noServing, secretOf } from './draft.js';
+import { type Bytes, dhSecret, dhSecretBytes, ikeKeys, isGroup, prf } from './crypto.js';
+import {
+  Draft,
+  eventBase,
+  find,
+  findError,
+  lowerOf,
+  never,
+  noAsking,
+  noBytes,
+  noServing,
+  secretOf,
+} from './draft.js';
 import { answer, request } from './exchange.js';
 import { ikeNonceBytes } from './init.js';
 import type { IkeSa, JobResult } from './sa.js';
@@ -97,20 +108,30 @@ export function respondRekey(draft: Draft, messageId: number, payloads: readonly
   const { asking } = sa;
   if (asking !== null && asking.task.kind !== 'rekey-ike' && asking.task.kind !== 'probe') {
     draft.count('temporary');
-    return refuse(notifyType.temporaryFailure);
+    refuse(notifyType.temporaryFailure);
+    return;
   }
   const chosen = chooseIke(suitesOf(draft), find(payloads, 'sa')!.proposals, ke?.group ?? null);
   if (chosen === null || chosen.offer.spi.length !== 8) {
-    draft.refuse('noProposal', 'none of its proposals for another IKE SA is ours', notifyType.noProposalChosen);
-    return refuse(notifyType.noProposalChosen);
+    draft.refuse(
+      'noProposal',
+      'none of its proposals for another IKE SA is ours',
+      notifyType.noProposalChosen,
+    );
+    refuse(notifyType.noProposalChosen);
+    return;
   }
   const { suite, answer: proposal, offer } = chosen;
-  if (ke === undefined || nonce === undefined) return refuse(notifyType.invalidSyntax);
+  if (ke === undefined || nonce === undefined) {
+    refuse(notifyType.invalidSyntax);
+    return;
+  }
   if (ke.group !== suite.group) {
     draft.count('wrongGroup');
-    return refuse(notifyType.invalidKePayload, be16(suite.group));
+    refuse(notifyType.invalidKePayload, be16(suite.group));
+    return;
   }
-  const secret = env.random(dhSecretBytes);
+  const secret = dhSecret(suite.group, env.random(dhSecretBytes));
   const ticket = draft.compute({ kind: 'dh', group: suite.group, secret, peer: Uint8Array.from(ke.data) });
   sa.serving = {
     ...noServing,
@@ -129,7 +150,8 @@ export function answerRekey(draft: Draft, result: JobResult): void {
   const { messageId, payloads, suite, nonce, peerSpi } = sa.serving!;
   if (result.kind !== 'dh' || result.shared === null) {
     draft.refuse('badKeyExchange', 'its key exchange value is none of the group', notifyType.invalidSyntax);
-    return answer(draft, exchangeType.createChildSa, messageId, [notify(notifyType.invalidSyntax)]);
+    answer(draft, exchangeType.createChildSa, messageId, [notify(notifyType.invalidSyntax)]);
+    return;
   }
   const localSpi = env.ikeSpi();
   const ownNonce = env.random(ikeNonceBytes);
@@ -163,7 +185,7 @@ export function answerRekey(draft: Draft, result: JobResult): void {
 export function beginRekey(draft: Draft, group?: number): void {
   const { sa, env } = draft;
   const wanted = group ?? sa.suite!.group;
-  const secret = env.random(dhSecretBytes);
+  const secret = dhSecret(wanted, env.random(dhSecretBytes));
   const ticket = draft.compute({ kind: 'dh', group: wanted, secret, peer: null });
   sa.asking = {
     ...noAsking,
@@ -236,8 +258,10 @@ export function rekeyDone(draft: Draft, result: JobResult): void {
   const { answer: payloads, collision } = asking;
   asking.secret?.wipe();
   sa.asking = null;
-  if (result.kind !== 'dh' || result.shared === null)
-    return draft.refuse('badKeyExchange', 'the peer sent a key exchange value that is none of the group');
+  if (result.kind !== 'dh' || result.shared === null) {
+    draft.refuse('badKeyExchange', 'the peer sent a key exchange value that is none of the group');
+    return;
+  }
   const suites = suitesOf(draft).filter(({ group }) => group === asking.group);
   const { suite, offer } = chooseIke(suites, find(payloads, 'sa')!.proposals, asking.group)!;
   const fresh = makeSa(draft, {

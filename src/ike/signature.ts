@@ -66,11 +66,16 @@ export interface Signed {
  * Signs with a private key (PKCS #8, DER). peerHashes: of its SIGNATURE_HASH_ALGORITHMS; none: it knows no RFC 7427. Throws
  * what node:crypto does when the key is none, and Error when nothing strong enough is known to both.
  */
-export function signOctets(privateKey: Uint8Array, peerHashes: readonly number[], octets: Uint8Array): Signed {
+export function signOctets(
+  privateKey: Uint8Array,
+  peerHashes: readonly number[],
+  octets: Uint8Array,
+): Signed {
   const key = createPrivateKey({ key: Buffer.from(privateKey), format: 'der', type: 'pkcs8' });
   const kind = key.asymmetricKeyType === 'ec' ? 'ec' : 'rsa';
   const fitting = schemes.filter((each) => each.key === kind && peerHashes.includes(hashIds[each.hash]));
-  const scheme = fitting.find(({ hash }) => kind === 'rsa' || hash === hashOfCurve[curveOf(key)]) ?? fitting[0];
+  const scheme =
+    fitting.find(({ hash }) => kind === 'rsa' || hash === hashOfCurve[curveOf(key)]) ?? fitting[0];
   if (scheme !== undefined) {
     const signature = sign(scheme.hash, octets, { key, dsaEncoding: 'der' });
     const { identifier } = scheme;
@@ -104,9 +109,11 @@ export function checkSignature(key: KeyObject, { method, data }: Signed, octets:
     const length = data[0] ?? 0;
     const identifier = data.subarray(1, 1 + length);
     const scheme = schemes.find((each) => Buffer.compare(each.identifier, identifier) === 0);
-    if (scheme === undefined || scheme.key !== kind) return 'its signature algorithm is not known, or is too weak';
+    if (scheme === undefined || scheme.key !== kind)
+      return 'its signature algorithm is not known, or is too weak';
     const signature = data.subarray(1 + length);
-    if (!scheme.isPss) return verify(scheme.hash, octets, { key, dsaEncoding: 'der' }, signature) ? null : wrong;
+    if (!scheme.isPss)
+      return verify(scheme.hash, octets, { key, dsaEncoding: 'der' }, signature) ? null : wrong;
     const padding = constants.RSA_PKCS1_PSS_PADDING;
     const saltLength = constants.RSA_PSS_SALTLEN_DIGEST;
     return verify(scheme.hash, octets, { key, padding, saltLength }, signature) ? null : wrong;

@@ -2,7 +2,6 @@
 import { tuning } from '../config/limits.js';
 import { Secret } from '../model/secret.js';
 import {
-
   decodePayloads,
   exchangeType,
   ikeNatPort,
@@ -105,10 +104,19 @@ function pump(draft: Draft): void {
 
 function onMessage(draft: Draft, message: RawMessage, path: IkePath): void {
   const { header } = message;
-  if (header.exchange === exchangeType.ikeSaInit) return onInit(draft, message);
-  if (draft.sa.keys === null) return draft.count('unexpectedMessageId');
+  if (header.exchange === exchangeType.ikeSaInit) {
+    onInit(draft, message);
+    return;
+  }
+  if (draft.sa.keys === null) {
+    draft.count('unexpectedMessageId');
+    return;
+  }
   // from the other end of the SA, not ourselves reflected
-  if (header.isFromInitiator === draft.sa.isInitiator) return draft.count('authenticationTag');
+  if (header.isFromInitiator === draft.sa.isInitiator) {
+    draft.count('authenticationTag');
+    return;
+  }
   if (header.isResponse) onResponse(draft, message, path);
   else onRequest(draft, message, path);
 }
@@ -119,14 +127,24 @@ function onInit(draft: Draft, message: RawMessage): void {
   if (!header.isResponse) {
     // a repetition, to the letter: anything else is no business of this SA
     const { lastAnswer } = sa;
-    if (lastAnswer?.messageId === 0 && sa.state === 'half-open' && Buffer.compare(sa.peerInit, message.bytes) === 0)
+    if (
+      lastAnswer?.messageId === 0 &&
+      sa.state === 'half-open' &&
+      Buffer.compare(sa.peerInit, message.bytes) === 0
+    )
       draft.send(lastAnswer.packets);
     return;
   }
   const isAwaited = sa.asking?.task.kind === 'init' && sa.asking.stage === 'sent';
-  if (!isAwaited || header.messageId !== 0 || header.isFromInitiator) return draft.count('unexpectedMessageId');
+  if (!isAwaited || header.messageId !== 0 || header.isFromInitiator) {
+    draft.count('unexpectedMessageId');
+    return;
+  }
   const payloads = decodePayloads(message.payloads);
-  if (!payloads.ok) return draft.count('malformed');
+  if (!payloads.ok) {
+    draft.count('malformed');
+    return;
+  }
   initAnswered(draft, message, payloads.value);
 }
 
@@ -142,14 +160,23 @@ function onRequest(draft: Draft, message: RawMessage, path: IkePath): void {
     sa.fragments = null;
     return;
   }
-  if (messageId !== sa.receiveId) return draft.count('unexpectedMessageId');
+  if (messageId !== sa.receiveId) {
+    draft.count('unexpectedMessageId');
+    return;
+  }
   if (sa.serving !== null) return;
   const isAuth = exchange === exchangeType.ikeAuth;
   const opened = open(draft, message);
-  if (opened.kind === 'forged') return draft.count('authenticationTag');
+  if (opened.kind === 'forged') {
+    draft.count('authenticationTag');
+    return;
+  }
   if (opened.kind === 'fragment') return;
   heard(draft, path);
-  if (sa.state === 'over') return answer(draft, exchange, messageId, []);
+  if (sa.state === 'over') {
+    answer(draft, exchange, messageId, []);
+    return;
+  }
   const payloads = opened.kind === 'opened' ? decodePayloads(opened.payloads) : opened;
   if (!('ok' in payloads) || !payloads.ok) {
     const detail = 'detail' in payloads ? payloads.detail : undefined;
@@ -164,7 +191,8 @@ function onRequest(draft: Draft, message: RawMessage, path: IkePath): void {
   }
   if (isAuth !== (sa.state === 'half-open')) {
     draft.count('malformed');
-    return answer(draft, exchange, messageId, [notify(notifyType.invalidSyntax)]);
+    answer(draft, exchange, messageId, [notify(notifyType.invalidSyntax)]);
+    return;
   }
   serve(draft, exchange, messageId, payloads.value);
 }
@@ -173,22 +201,32 @@ function serve(draft: Draft, exchange: number, messageId: number, payloads: read
   const { sa } = draft;
   switch (exchange) {
     case exchangeType.ikeAuth:
-      return respondAuth(draft, messageId, payloads);
+      respondAuth(draft, messageId, payloads);
+      return;
     case exchangeType.informational:
-      return respondInformational(draft, messageId, payloads);
+      respondInformational(draft, messageId, payloads);
+      return;
     case exchangeType.createChildSa: {
       const refuse = (type: number) => answer(draft, exchange, messageId, [notify(type)]);
       const offered = find(payloads, 'sa');
-      if (offered === undefined) return refuse(notifyType.invalidSyntax);
+      if (offered === undefined) {
+        refuse(notifyType.invalidSyntax);
+        return;
+      }
       if (sa.state !== 'up') {
         draft.count('temporary');
-        return refuse(notifyType.temporaryFailure);
+        refuse(notifyType.temporaryFailure);
+        return;
       }
-      if (offered.proposals[0]?.protocol === protocolId.ike) return respondRekey(draft, messageId, payloads);
+      if (offered.proposals[0]?.protocol === protocolId.ike) {
+        respondRekey(draft, messageId, payloads);
+        return;
+      }
       // RFC 7296 §2.25.2: not while the IKE SA itself is replaced
       if (sa.asking?.task.kind === 'rekey-ike') {
         draft.count('temporary');
-        return refuse(notifyType.temporaryFailure);
+        refuse(notifyType.temporaryFailure);
+        return;
       }
       const answered = respondChild(draft, messageId, payloads, null, false);
       if (answered !== null) answer(draft, exchange, messageId, answered);
@@ -196,7 +234,8 @@ function serve(draft: Draft, exchange: number, messageId: number, payloads: read
     }
     default:
       draft.count('malformed');
-      return answer(draft, exchange, messageId, [notify(notifyType.invalidSyntax)]);
+      answer(draft, exchange, messageId, [notify(notifyType.invalidSyntax)]);
+      return;
   }
 }
 
@@ -204,17 +243,26 @@ function onResponse(draft: Draft, message: RawMessage, path: IkePath): void {
   const { sa } = draft;
   const { asking } = sa;
   const { messageId, exchange } = message.header;
-  if (asking === null || asking.stage !== 'sent' || asking.messageId !== messageId)
-    return draft.count('unexpectedMessageId');
-  if (exchange !== exchangeOf(asking.task)) return draft.count('malformed');
+  if (asking === null || asking.stage !== 'sent' || asking.messageId !== messageId) {
+    draft.count('unexpectedMessageId');
+    return;
+  }
+  if (exchange !== exchangeOf(asking.task)) {
+    draft.count('malformed');
+    return;
+  }
   const opened = open(draft, message);
-  if (opened.kind === 'forged') return draft.count('authenticationTag');
+  if (opened.kind === 'forged') {
+    draft.count('authenticationTag');
+    return;
+  }
   if (opened.kind === 'fragment') return;
   heard(draft, path);
   const payloads = opened.kind === 'opened' ? decodePayloads(opened.payloads) : opened;
   if (!('ok' in payloads) || !payloads.ok) {
     draft.refuse('malformed', payloads.reason);
-    return finish(draft, payloads.reason);
+    finish(draft, payloads.reason);
+    return;
   }
   answered(draft, asking.task, payloads.value);
 }
@@ -231,7 +279,8 @@ function answered(draft: Draft, task: Task, payloads: readonly Payload[]): void 
   const asking = sa.asking!;
   switch (task.kind) {
     case 'auth':
-      return authAnswered(draft, payloads);
+      authAnswered(draft, payloads);
+      return;
     case 'rekey-ike':
       if (!rekeyAnswered(draft, payloads)) sa.asking = null;
       return;
@@ -264,7 +313,9 @@ function heard(draft: Draft, path: IkePath): void {
   sa.heardMs = env.nowMs;
   const before = sa.path;
   const isSame =
-    before.remotePort === path.remotePort && before.localPort === path.localPort && before.remote.equals(path.remote);
+    before.remotePort === path.remotePort &&
+    before.localPort === path.localPort &&
+    before.remote.equals(path.remote);
   if (isSame) return;
   // who is behind a NAT does not let the other end move (same place)
   if (sa.state !== 'half-open' && (sa.natLocal || !sa.natRemote)) return;
@@ -278,19 +329,31 @@ function heard(draft: Draft, path: IkePath): void {
 
 function onComputed(draft: Draft, ticket: number, result: JobResult): void {
   const { sa } = draft;
-  if (sa.serving?.ticket === ticket) return served(draft, result);
+  if (sa.serving?.ticket === ticket) {
+    served(draft, result);
+    return;
+  }
   const { asking } = sa;
   if (asking === null || asking.ticket !== ticket) return;
   const publicKey = result.kind === 'dh' ? result.publicKey : new Uint8Array(0);
   switch (asking.task.kind) {
     case 'init':
-      return asking.stage === 'key' ? sendInit(draft, publicKey) : initDone(draft, result);
+      if (asking.stage === 'key') sendInit(draft, publicKey);
+      else initDone(draft, result);
+      return;
     case 'auth':
-      return asking.stage === 'sign' ? authSigned(draft, result) : authVerified(draft, result);
+      if (asking.stage === 'sign') authSigned(draft, result);
+      else authVerified(draft, result);
+      return;
     case 'rekey-ike':
-      return asking.stage === 'key' ? sendRekey(draft, publicKey) : rekeyDone(draft, result);
+      if (asking.stage === 'key') sendRekey(draft, publicKey);
+      else rekeyDone(draft, result);
+      return;
     case 'child': {
-      if (asking.stage === 'key') return sendChild(draft, publicKey);
+      if (asking.stage === 'key') {
+        sendChild(draft, publicKey);
+        return;
+      }
       asking.secret?.wipe();
       if (result.kind !== 'dh' || result.shared === null)
         draft.refuse('badKeyExchange', 'the peer sent a key exchange value that is none of the group');
@@ -309,16 +372,24 @@ function served(draft: Draft, result: JobResult): void {
   const { stage, messageId, payloads } = sa.serving!;
   switch (stage) {
     case 'shared':
-      return answerInit(draft, result);
+      answerInit(draft, result);
+      return;
     case 'verify':
     case 'sign':
-      return authComputed(draft, result);
+      authComputed(draft, result);
+      return;
     case 'ike-shared':
-      return answerRekey(draft, result);
+      answerRekey(draft, result);
+      return;
     case 'child-shared': {
       if (result.kind !== 'dh' || result.shared === null) {
-        draft.refuse('badKeyExchange', 'its key exchange value is none of the group', notifyType.invalidSyntax);
-        return answer(draft, exchangeType.createChildSa, messageId, [notify(notifyType.invalidSyntax)]);
+        draft.refuse(
+          'badKeyExchange',
+          'its key exchange value is none of the group',
+          notifyType.invalidSyntax,
+        );
+        answer(draft, exchangeType.createChildSa, messageId, [notify(notifyType.invalidSyntax)]);
+        return;
       }
       const secret = new Secret(result.shared);
       const { publicKey } = result;
@@ -334,7 +405,10 @@ function served(draft: Draft, result: JobResult): void {
 function onTime(draft: Draft): void {
   const { sa, env } = draft;
   const now = env.nowMs;
-  if (sa.expireAtMs <= now) return expire(draft);
+  if (sa.expireAtMs <= now) {
+    expire(draft);
+    return;
+  }
   if (sa.asking !== null && sa.asking.resendAtMs <= now) resend(draft);
   if (draft.gone) return;
   if (sa.rekeyAtMs <= now) {
@@ -367,7 +441,8 @@ function expire(draft: Draft): void {
   const { sa, env } = draft;
   if (sa.state === 'up') {
     sa.expireAtMs = env.nowMs + tuning.ike.halfOpenMs;
-    return draft.ask({ kind: 'delete-ike', reason: 'its lifetime is over' });
+    draft.ask({ kind: 'delete-ike', reason: 'its lifetime is over' });
+    return;
   }
   if (sa.state === 'half-open') draft.refuse('timedOut', 'the exchange was begun and not finished');
   finish(draft, 'its lifetime is over');
@@ -382,7 +457,8 @@ function resend(draft: Draft): void {
   const tries = asking.tries + 1;
   if (tries >= most) {
     draft.refuse('timedOut', `no answer to ${asking.task.kind} after ${tries} messages`);
-    return finish(draft, 'the peer does not answer');
+    finish(draft, 'the peer does not answer');
+    return;
   }
   const afterMs = isProbe ? detection.intervalMs : resendAfterMs(tries);
   sa.asking = { ...asking, tries, resendAtMs: env.nowMs + afterMs };
@@ -399,9 +475,11 @@ function probe(draft: Draft): void {
   }
   const { mode, intervalMs } = detection;
   const idleMs = env.nowMs - sa.heardMs;
-  sa.probeAtMs = env.nowMs + (mode !== 'always-send' && idleMs < intervalMs ? intervalMs - idleMs : intervalMs);
+  sa.probeAtMs =
+    env.nowMs + (mode !== 'always-send' && idleMs < intervalMs ? intervalMs - idleMs : intervalMs);
   const isWanted =
-    mode === 'always-send' || (idleMs >= intervalMs && (mode === 'probe-idle-tunnel' || sa.sentTrafficMs > sa.heardMs));
+    mode === 'always-send' ||
+    (idleMs >= intervalMs && (mode === 'probe-idle-tunnel' || sa.sentTrafficMs > sa.heardMs));
   if (!isWanted || sa.asking !== null) return;
   draft.ask({ kind: 'probe' });
 }
@@ -433,4 +511,3 @@ function onTraffic(
   }
   if (idle.length > 0) draft.ask({ kind: 'delete-children', spis: idle });
 }
-

@@ -79,8 +79,7 @@ export function drop(draft: Draft, child: ChildSa): void {
   const left = sa.children.filter(({ tunnel }) => tunnel === child.tunnel);
   const heir = left.find(isInUse);
   if (heir !== undefined) tell(draft, heir, [], null);
-  else if (left.length === 0)
-    draft.actions.push({ kind: 'tunnel-removed', sa: sa.id, tunnel: child.tunnel });
+  else if (left.length === 0) draft.actions.push({ kind: 'tunnel-removed', sa: sa.id, tunnel: child.tunnel });
 }
 
 /** All of it ends with the IKE SA. */

@@ -136,7 +136,8 @@ export function judgeChain(
       return anchorWhen === null ? { ok: true, certificate: leaf } : refuse(anchorWhen);
     }
     const next = others.find((each) => each !== current && signs(each));
-    if (next === undefined) return refuse(`no trusted authority signed the certificate of ${oneLine(current)}`);
+    if (next === undefined)
+      return refuse(`no trusted authority signed the certificate of ${oneLine(current)}`);
     current = next;
   }
   return refuse('the chain of certificates has no end');

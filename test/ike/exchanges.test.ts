@@ -19,11 +19,22 @@ describe('a tunnel by IKEv2', () => {
     ]);
     expect(tunnel!.isEncapsulated).toBe(false);
     expect([...lab.left.tunnels.keys()]).toEqual(['spoke-vpn']);
-    expect(lab.right.happened('ike-sa-up')).toMatchObject([{ identity: 'enb1.example.net', gateway: 'hub-side' }]);
+    expect(lab.right.happened('ike-sa-up')).toMatchObject([
+      { identity: 'enb1.example.net', gateway: 'hub-side' },
+    ]);
     expect(JSON.stringify(lab.right.events)).not.toContain('pre-shared key');
   });
 
-  const groups: DhGroupName[] = ['group14', 'group15', 'group16', 'group19', 'group20', 'group21', 'group31', 'group2'];
+  const groups: DhGroupName[] = [
+    'group14',
+    'group15',
+    'group16',
+    'group19',
+    'group20',
+    'group21',
+    'group31',
+    'group2',
+  ];
   it.each(groups)('with %s', (dhGroup) => {
     const lab = new Lab(both({ dhGroup })).start();
     expect(mismatches(lab)).toEqual([]);
@@ -46,7 +57,10 @@ describe('a tunnel by IKEv2', () => {
 
   it('asks for another group and gets it', () => {
     const lab = new Lab({
-      left: { gateways: [{ ...spoke, proposals: [proposal(), proposal({ dhGroup: 'group19' })] }], vpns: [spokeVpn] },
+      left: {
+        gateways: [{ ...spoke, proposals: [proposal(), proposal({ dhGroup: 'group19' })] }],
+        vpns: [spokeVpn],
+      },
       right: { gateways: [{ ...hub, proposals: [proposal({ dhGroup: 'group19' })] }], vpns: [hubVpn] },
     }).start();
     expect(lab.right.count('wrongGroup')).toBe(1);
@@ -103,15 +117,30 @@ describe('refused', () => {
   });
 
   it.each([
-    ['another pre-shared key', right({ preSharedKey: psk('another') }), 'authenticationFailed', 'AUTHENTICATION_FAILED'],
+    [
+      'another pre-shared key',
+      right({ preSharedKey: psk('another') }),
+      'authenticationFailed',
+      'AUTHENTICATION_FAILED',
+    ],
     [
       'an identity that nobody expects',
       right({ remoteIdentity: { kind: 'wildcard-hostname', suffix: '.example.org' } }),
       'unknownIdentity',
       'AUTHENTICATION_FAILED',
     ],
-    ['no proposal in common', right({ proposals: [proposal({ encryptionAlgorithm: 'aes-128-gcm' })] }), 'noProposal', 'NO_PROPOSAL_CHOSEN'],
-    ['an address without a gateway', right({ localAddress: address('192.0.2.9') }), 'gatewayLookupFailed', 'NO_PROPOSAL_CHOSEN'],
+    [
+      'no proposal in common',
+      right({ proposals: [proposal({ encryptionAlgorithm: 'aes-128-gcm' })] }),
+      'noProposal',
+      'NO_PROPOSAL_CHOSEN',
+    ],
+    [
+      'an address without a gateway',
+      right({ localAddress: address('192.0.2.9') }),
+      'gatewayLookupFailed',
+      'NO_PROPOSAL_CHOSEN',
+    ],
   ] as const)('%s: the right notify, one line', (_what, options, refusal, notify) => {
     const lab = new Lab(options).begin();
     lab.run();
@@ -125,7 +154,12 @@ describe('refused', () => {
   });
 
   it.each([
-    ['selectors', { trafficSelectors: [{ name: 'ts', localIp: prefix('10.77.0.0/16'), remoteIp: prefix('0.0.0.0/0') }] }, 'tsUnacceptable', 'TS_UNACCEPTABLE'],
+    [
+      'selectors',
+      { trafficSelectors: [{ name: 'ts', localIp: prefix('10.77.0.0/16'), remoteIp: prefix('0.0.0.0/0') }] },
+      'tsUnacceptable',
+      'TS_UNACCEPTABLE',
+    ],
     [
       'ESP proposals',
       { proposals: [{ ...hubVpn.proposals[0]!, encryptionAlgorithm: 'aes-128-gcm' as const }] },
@@ -153,9 +187,16 @@ describe('refused', () => {
   });
 
   it('another peer’s routes', () => {
-    const other = { ...spoke, name: 'other', localIdentity: { kind: 'hostname', name: 'enb2.example.net' } as const };
+    const other = {
+      ...spoke,
+      name: 'other',
+      localIdentity: { kind: 'hostname', name: 'enb2.example.net' } as const,
+    };
     const lab = new Lab({
-      left: { gateways: [spoke, other], vpns: [spokeVpn, { ...spokeVpn, name: 'other-vpn', gateway: 'other', bindInterface: 'st0.2' }] },
+      left: {
+        gateways: [spoke, other],
+        vpns: [spokeVpn, { ...spokeVpn, name: 'other-vpn', gateway: 'other', bindInterface: 'st0.2' }],
+      },
     }).start();
     expect(lab.right.tunnels.size).toBe(1);
     expect(lab.right.happened('refused')).toMatchObject([{ refusal: 'tsUnacceptable' }]);
@@ -196,11 +237,21 @@ describe('over time', () => {
       left: { gateways: [spoke], vpns: [{ ...spokeVpn, ...pfs }] },
       right: { gateways: [hub], vpns: [{ ...hubVpn, ...pfs }] },
     }).start();
-    lab.ask(lab.left, { kind: 'child', vpn: 'spoke-vpn', selector: '', replaces: lab.left.children[0]!.inboundSpi });
+    lab.ask(lab.left, {
+      kind: 'child',
+      vpn: 'spoke-vpn',
+      selector: '',
+      replaces: lab.left.children[0]!.inboundSpi,
+    });
     lab.run();
     expect(lab.left.children[0]!.suite.group).toBe(19);
     expect(mismatches(lab)).toEqual([]);
-    lab.ask(lab.right, { kind: 'child', vpn: 'hub-vpn', selector: '', replaces: lab.right.children[0]!.inboundSpi });
+    lab.ask(lab.right, {
+      kind: 'child',
+      vpn: 'hub-vpn',
+      selector: '',
+      replaces: lab.right.children[0]!.inboundSpi,
+    });
     lab.pass(10_000);
     expect(lab.right.children[0]!.isOurs).toBe(true);
     expect(mismatches(lab)).toEqual([]);
@@ -226,7 +277,10 @@ describe('over time', () => {
     // the same hub, another process on the left
     const { right } = lab;
     Object.assign(fresh, { right });
-    fresh.perform(fresh.left, fresh.left.engine.configure({ gateways: [spoke], vpns: [spokeVpn] }, new Set(), fresh.time));
+    fresh.perform(
+      fresh.left,
+      fresh.left.engine.configure({ gateways: [spoke], vpns: [spokeVpn] }, new Set(), fresh.time),
+    );
     fresh.run();
     expect(right.up).toHaveLength(1);
     expect(right.tunnels.size).toBe(1);
@@ -234,7 +288,9 @@ describe('over time', () => {
   });
 
   it('is deleted: both ends have nothing', () => {
-    const lab = new Lab({ left: { gateways: [spoke], vpns: [{ ...spokeVpn, establishTunnels: 'responder-only' }] } }).begin();
+    const lab = new Lab({
+      left: { gateways: [spoke], vpns: [{ ...spokeVpn, establishTunnels: 'responder-only' }] },
+    }).begin();
     lab.perform(lab.left, lab.left.engine.initiate('spoke-side', lab.time));
     lab.run();
     expect(lab.right.tunnels.size).toBe(1);
@@ -248,7 +304,9 @@ describe('over time', () => {
   it('idle tunnels end', () => {
     const lab = new Lab({ right: { gateways: [hub], vpns: [{ ...hubVpn, idleTimeMs: 60_000 }] } }).start();
     const traffic = (inbound: bigint) => {
-      const packets = new Map(lab.right.children.map(({ inboundSpi }) => [inboundSpi, { inbound, outbound: 0n }]));
+      const packets = new Map(
+        lab.right.children.map(({ inboundSpi }) => [inboundSpi, { inbound, outbound: 0n }]),
+      );
       lab.perform(lab.right, lab.right.engine.traffic(packets, lab.time));
       lab.run();
     };
@@ -267,34 +325,40 @@ describe('at the same time', () => {
   const rekeyChild = (lab: Lab, end: Lab['left'], vpn: string) =>
     lab.ask(end, { kind: 'child', vpn, selector: '', replaces: end.children[0]!.inboundSpi });
 
-  it.each(Array.from({ length: 12 }, (_, i) => String(i)))('both rekey the CHILD SA: one stays (seed %s)', (seed) => {
-    const lab = new Lab({ seed }).start();
-    rekeyChild(lab, lab.left, 'spoke-vpn');
-    rekeyChild(lab, lab.right, 'hub-vpn');
-    lab.run();
-    lab.pass(10_000);
-    expect(lab.left.children).toHaveLength(1);
-    expect(lab.right.children).toHaveLength(1);
-    expect(mismatches(lab)).toEqual([]);
-    expect([...lab.left.tunnels.values()][0]!.inbound.size).toBe(1);
-    expect([...lab.right.tunnels.values()][0]!.inbound.size).toBe(1);
-  });
+  it.each(Array.from({ length: 12 }, (_, i) => String(i)))(
+    'both rekey the CHILD SA: one stays (seed %s)',
+    (seed) => {
+      const lab = new Lab({ seed }).start();
+      rekeyChild(lab, lab.left, 'spoke-vpn');
+      rekeyChild(lab, lab.right, 'hub-vpn');
+      lab.run();
+      lab.pass(10_000);
+      expect(lab.left.children).toHaveLength(1);
+      expect(lab.right.children).toHaveLength(1);
+      expect(mismatches(lab)).toEqual([]);
+      expect([...lab.left.tunnels.values()][0]!.inbound.size).toBe(1);
+      expect([...lab.right.tunnels.values()][0]!.inbound.size).toBe(1);
+    },
+  );
 
-  it.each(Array.from({ length: 12 }, (_, i) => String(i)))('both rekey the IKE SA: one stays (seed %s)', (seed) => {
-    const lab = new Lab({ seed }).start();
-    lab.ask(lab.left, { kind: 'rekey-ike' });
-    lab.ask(lab.right, { kind: 'rekey-ike' });
-    lab.run();
-    lab.pass(40_000);
-    expect(lab.left.up).toHaveLength(1);
-    expect(lab.right.up).toHaveLength(1);
-    expect(lab.left.engine.sas.size).toBe(1);
-    expect(lab.right.engine.sas.size).toBe(1);
-    expect(mismatches(lab)).toEqual([]);
-    expect(lab.left.tunnels.size).toBe(1);
-    expect(lab.left.happened('ike-sa-down')).toEqual([]);
-    expect(lab.right.happened('ike-sa-down')).toEqual([]);
-  });
+  it.each(Array.from({ length: 12 }, (_, i) => String(i)))(
+    'both rekey the IKE SA: one stays (seed %s)',
+    (seed) => {
+      const lab = new Lab({ seed }).start();
+      lab.ask(lab.left, { kind: 'rekey-ike' });
+      lab.ask(lab.right, { kind: 'rekey-ike' });
+      lab.run();
+      lab.pass(40_000);
+      expect(lab.left.up).toHaveLength(1);
+      expect(lab.right.up).toHaveLength(1);
+      expect(lab.left.engine.sas.size).toBe(1);
+      expect(lab.right.engine.sas.size).toBe(1);
+      expect(mismatches(lab)).toEqual([]);
+      expect(lab.left.tunnels.size).toBe(1);
+      expect(lab.left.happened('ike-sa-down')).toEqual([]);
+      expect(lab.right.happened('ike-sa-down')).toEqual([]);
+    },
+  );
 
   it('one rekeys the IKE SA, the other the CHILD SA', () => {
     const lab = new Lab().start();
@@ -308,7 +372,9 @@ describe('at the same time', () => {
   });
 
   it('both delete', () => {
-    const lab = new Lab({ left: { gateways: [spoke], vpns: [{ ...spokeVpn, establishTunnels: 'responder-only' }] } }).begin();
+    const lab = new Lab({
+      left: { gateways: [spoke], vpns: [{ ...spokeVpn, establishTunnels: 'responder-only' }] },
+    }).begin();
     lab.perform(lab.left, lab.left.engine.initiate('spoke-side', lab.time));
     lab.run();
     lab.ask(lab.left, { kind: 'delete-children', spis: [lab.left.children[0]!.inboundSpi] });

@@ -21,7 +21,13 @@ export function generator(seed: string): (count: number) => Uint8Array {
   return (count) => {
     const out = new Uint8Array(count);
     for (let filled = 0; filled < count; filled += 32)
-      out.set(createHash('sha256').update(`${seed} ${at++}`).digest().subarray(0, count - filled), filled);
+      out.set(
+        createHash('sha256')
+          .update(`${seed} ${at++}`)
+          .digest()
+          .subarray(0, count - filled),
+        filled,
+      );
     return out;
   };
 }
@@ -67,7 +73,9 @@ export const hubVpn: IkeVpnConfig = {
   name: 'hub-vpn',
   bindInterface: 'st0.1',
   gateway: 'hub-side',
-  proposals: [{ name: 'e', encryptionAlgorithm: 'aes-256-gcm', lifetimeSeconds: 1800, lifetimeKilobytes: null }],
+  proposals: [
+    { name: 'e', encryptionAlgorithm: 'aes-256-gcm', lifetimeSeconds: 1800, lifetimeKilobytes: null },
+  ],
   perfectForwardSecrecy: null,
   trafficSelectors: [{ name: 'ts', localIp: prefix('0.0.0.0/0'), remoteIp: prefix('0.0.0.0/0') }],
   establishTunnels: 'responder-only',
@@ -135,7 +143,8 @@ export class End {
       keys.set(spi, key);
     }
     for (const { spi, key } of inbound) keys.set(spi, hex(key.reveal()));
-    const out = outbound === null ? (before?.outbound ?? null) : { spi: outbound.spi, key: hex(outbound.key.reveal()) };
+    const out =
+      outbound === null ? (before?.outbound ?? null) : { spi: outbound.spi, key: hex(outbound.key.reveal()) };
     this.tunnels.set(child.tunnel, { inbound: keys, outbound: out, child, path, isEncapsulated });
     for (const { key } of [...inbound, ...(outbound === null ? [] : [outbound])]) key.wipe();
   }
@@ -176,11 +185,12 @@ export class Lab {
   }
 
   get time() {
-    return { nowMs: this.nowMs, wallMs: this.#options.wallMs ?? Date.UTC(2026, 10, 21) + this.nowMs };
+    return { nowMs: this.nowMs, wallMs: this.#options.wallMs ?? Date.UTC(2030, 0, 1) + this.nowMs };
   }
 
   begin(): this {
-    const { left = { gateways: [spoke], vpns: [spokeVpn] }, right = { gateways: [hub], vpns: [hubVpn] } } = this.#options;
+    const { left = { gateways: [spoke], vpns: [spokeVpn] }, right = { gateways: [hub], vpns: [hubVpn] } } =
+      this.#options;
     this.perform(this.right, this.right.engine.configure(right, new Set(), this.time));
     this.perform(this.left, this.left.engine.configure(left, new Set(), this.time));
     return this;
@@ -198,7 +208,12 @@ export class Lab {
         case 'send':
           for (const bytes of action.packets) {
             if (bytes.length === 1) continue;
-            const packet = { from: end, to: end === this.left ? this.right : this.left, path: action.path, bytes };
+            const packet = {
+              from: end,
+              to: end === this.left ? this.right : this.left,
+              path: action.path,
+              bytes,
+            };
             this.packets.push(packet);
             this.sent.push(packet);
           }
@@ -212,7 +227,8 @@ export class Lab {
           end.keyed(action);
           break;
         case 'tunnel-removed':
-          if (!end.tunnels.delete(action.tunnel)) throw new Error(`${end.name}: ${action.tunnel} is removed twice`);
+          if (!end.tunnels.delete(action.tunnel))
+            throw new Error(`${end.name}: ${action.tunnel} is removed twice`);
           break;
         case 'event':
           end.events.push(action.event);
@@ -246,7 +262,8 @@ export class Lab {
     }
     const packet = this.packets.shift();
     if (packet === undefined) return false;
-    for (const bytes of (this.#options.wire ?? (({ bytes }) => [bytes]))(packet)) this.deliver({ ...packet, bytes });
+    for (const bytes of (this.#options.wire ?? (({ bytes }) => [bytes]))(packet))
+      this.deliver({ ...packet, bytes });
     return true;
   }
 
@@ -290,8 +307,11 @@ export function mismatches({ left, right }: Lab): string[] {
   if (left.tunnels.size !== right.tunnels.size)
     wrong.push(`${left.tunnels.size} tunnels on the left, ${right.tunnels.size} on the right`);
   for (const end of [left, right]) {
-    const owned = new Set([...end.engine.sas.values()].flatMap(({ children }) => children.map(({ tunnel }) => tunnel)));
-    for (const name of end.tunnels.keys()) if (!owned.has(name)) wrong.push(`${end.name} ${name}: of no CHILD SA`);
+    const owned = new Set(
+      [...end.engine.sas.values()].flatMap(({ children }) => children.map(({ tunnel }) => tunnel)),
+    );
+    for (const name of end.tunnels.keys())
+      if (!owned.has(name)) wrong.push(`${end.name} ${name}: of no CHILD SA`);
     for (const name of owned) if (!end.tunnels.has(name)) wrong.push(`${end.name} ${name}: has no keys`);
   }
   return wrong;

@@ -67,17 +67,15 @@ const proposal = fc
       transforms: fc.array(transform, { maxLength: 40 }),
     }),
   );
-const selector = fc
-  .constantFrom(4, 16)
-  .chain((size) =>
-    fc.record({
-      protocol: u8,
-      firstPort: u16,
-      lastPort: u16,
-      first: bytes(size, size),
-      last: bytes(size, size),
-    }),
-  );
+const selector = fc.constantFrom(4, 16).chain((size) =>
+  fc.record({
+    protocol: u8,
+    firstPort: u16,
+    lastPort: u16,
+    first: bytes(size, size),
+    last: bytes(size, size),
+  }),
+);
 const payload: fc.Arbitrary<Payload> = fc.oneof(
   fc.record({
     kind: fc.constant('sa' as const),
