@@ -266,6 +266,13 @@ NextHop read_next_hop(const Arg& entry, const Reading& reading) {
       next.kind = NextHop::Kind::kGroup;
       next.index = index_of(entry.get("group"), reading.groups, "groups");
   }
+  const Arg situation = entry.get("situation");
+  if (!situation.missing()) {
+    const auto served =
+        static_cast<Served>(situation.get("served").choice({"either", "here", "peer", "nobody"}));
+    next.situation = next_hop_situation(situation.get("egressGone").boolean(), served,
+                                        situation.get("backupServes").boolean());
+  }
   return next;
 }
 
@@ -273,7 +280,8 @@ std::shared_ptr<const Routes> read_routes(const Arg& list, const Reading& readin
   auto routes = std::make_shared<Routes>();
   const uint32_t count = list.items();
   std::vector<RouteTable::Entry> entries(count);
-  std::map<std::tuple<NextHop::Kind, uint32_t, uint16_t, uint16_t>, uint32_t> known;  // few, of many routes
+  std::map<std::tuple<NextHop::Kind, uint32_t, uint16_t, uint16_t, uint16_t>, uint32_t>
+      known;  // few, of many routes
   for (uint32_t i = 0; i < count; ++i) {
     const Arg route = list.at(i);
     RouteTable::Entry& entry = entries[i];
@@ -281,8 +289,9 @@ std::shared_ptr<const Routes> read_routes(const Arg& list, const Reading& readin
     entry.prefix = route.get("prefix").address();
     entry.length = prefix_length(route.get("length"), entry.prefix);
     const NextHop next = read_next_hop(route.get("nextHop"), reading);
-    const auto [at, fresh] = known.try_emplace({next.kind, next.index, next.zone, next.routing_instance},
-                                               static_cast<uint32_t>(routes->next_hops.size()));
+    const auto [at, fresh] =
+        known.try_emplace({next.kind, next.index, next.zone, next.routing_instance, next.situation},
+                          static_cast<uint32_t>(routes->next_hops.size()));
     if (fresh) routes->next_hops.push_back(next);
     entry.value = at->second;
   }
@@ -301,6 +310,8 @@ std::shared_ptr<const SpiTable> read_spis(const Arg& list, const Reading& readin
     if (reading.node.inbound_sa(entries[i].sa) == nullptr) sa.range_error("no such inbound SA");
     entries[i].zone = zone(entry.get("zone"));
     entries[i].routing_instance = instance(entry);
+    const Arg standby = entry.get("standby");
+    entries[i].standby = !standby.missing() && standby.boolean();
   }
   auto table = std::make_shared<SpiTable>(SpiTable::build(entries));
   for (uint32_t i = 0; i < entries.size(); ++i) {
@@ -370,6 +381,52 @@ std::shared_ptr<const FlowOptions> read_flow(const Arg& part) {
   return std::make_shared<FlowOptions>(flow);
 }
 
+icd::Key read_icd_key(const Arg& arg) {
+  icd::Key key;
+  std::memcpy(key.words, arg.bytes({sizeof key.words}).data, sizeof key.words);
+  return key;
+}
+
+std::vector<IcdTable::Name> read_names(const Arg& list, int64_t most) {
+  std::vector<IcdTable::Name> names = {{0, 0}};  // no name is number 0 on every node
+  const uint32_t count = list.items(static_cast<uint32_t>(most));
+  for (uint32_t i = 0; i < count; ++i) {
+    const Arg name = list.at(i);
+    names.push_back({name.get("tag").integer<uint32_t>(1, (1 << 20) - 1),
+                     name.get("number").integer<uint16_t>(0, most - 1)});
+  }
+  return names;
+}
+
+std::shared_ptr<const IcdTable> read_icd(const Arg& part) {
+  auto table = std::make_shared<IcdTable>();
+  const Arg zones = part.get("zones");
+  const Arg instances = part.get("routingInstances");
+  table->set_names(read_names(zones, kMostZones), read_names(instances, kMostInstances));
+  const Span verdicts = part.get("verdicts").bytes({situation::kCount});
+  std::memcpy(table->verdicts.data(), verdicts.data, situation::kCount);
+  const Arg link = part.get("link");
+  if (link.null()) return table;
+  table->configured = true;
+  table->link.local = link.get("localIp").address();
+  const Arg peer = link.get("peerIp");
+  table->link.peer = peer.address();
+  if (table->link.peer.is_v4() != table->link.local.is_v4()) {
+    peer.range_error("an address of the family of localIp expected");
+  }
+  table->link.local_id = link.get("localId").integer<uint8_t>(1, 15);
+  table->link.peer_id = link.get("peerId").integer<uint8_t>(1, 15);
+  table->link.key = read_icd_key(link.get("key"));
+  const Arg keys = link.get("peerKeys");
+  table->link.peer_key_count = keys.items(icd::Link::kMostPeerKeys);
+  for (uint32_t i = 0; i < table->link.peer_key_count; ++i) {
+    table->link.peer_keys[i] = read_icd_key(keys.at(i));
+  }
+  table->routing_instance = instance(link);
+  table->mtu = link.get("mtu").integer<uint16_t>(576, 9600);
+  return table;
+}
+
 }  // namespace
 
 // A part of the arguments, or null.
@@ -401,6 +458,7 @@ void PlaneBinding::publish(const Napi::CallbackInfo& info) {
             [&](const Arg& part) { return read_audits(part, limits.audited_keys); });
   read_part(parts, "policies", fresh.policies, read_policies);
   read_part(parts, "flow", fresh.flow, read_flow);
+  read_part(parts, "icd", fresh.icd, read_icd);
   try {
     node.publish(std::move(fresh));
   } catch (const std::invalid_argument& error) {

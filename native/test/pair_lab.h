@@ -113,11 +113,15 @@ struct Pair : Lab {
     tables.flow->sessions = true;
     tables.policies->default_permit = true;
     member.icd.configured = true;
-    member.icd.link = {ip4(100, 64, 10, low),
-                       ip4(100, 64, 10, static_cast<uint8_t>(11 - id)),
-                       id,
-                       static_cast<uint8_t>(3 - id),
-                       {0x0123456789abcdef, 0xfedcba9876543210}};
+    icd::Link& link = member.icd.link;
+    link.local = ip4(100, 64, 10, low);
+    link.peer = ip4(100, 64, 10, static_cast<uint8_t>(19 - low));
+    link.local_id = id;
+    link.peer_id = static_cast<uint8_t>(3 - id);
+    // Each sends by a key of its own; the peer's has changed.
+    link.key = {{0x0123456789abcdef, id}};
+    link.peer_keys = {icd::Key{{7, 7}}, icd::Key{{0x0123456789abcdef, link.peer_id}}};
+    link.peer_key_count = 2;
     member.icd.routing_instance = instance;
     member.icd.mtu = icd_mtu;
     member.icd.set_names({{0, 0}, {kNorthTag, zones[0]}, {kSouthTag, zones[1]}}, {{kInstanceTag, instance}});

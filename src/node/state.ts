@@ -6,6 +6,7 @@ import type {
   TlbGroupConfig,
   VirtualServiceConfig,
 } from '../config/config.js';
+import type { IcdState, Served } from '../ha/icd.js';
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 import { emptyTable, type RouteTable } from '../routing/table.js';
@@ -15,7 +16,7 @@ import { Numbering } from './numbering.js';
 import type { Tunnel, TunnelKeys } from './tunnel.js';
 
 /** What TableParts has; published together when the queue of events is empty. */
-export type Part = 'interfaces' | 'filters' | 'groups' | 'routes' | 'spis' | 'policies' | 'flow';
+export type Part = 'interfaces' | 'filters' | 'groups' | 'routes' | 'spis' | 'policies' | 'flow' | 'icd';
 
 export interface Numberings {
   readonly interfaces: Numbering;
@@ -160,6 +161,8 @@ export interface NodeState {
   readonly exported: ReadonlyMap<string, Prefix>;
   /** routers with a session */
   readonly routers: ReadonlySet<string>;
+  /** what of the other node of a pair the tables say */
+  readonly pair: PairForwarding;
   /** for what is asked next */
   readonly ticket: number;
   readonly dirty: ReadonlySet<Part>;
@@ -168,6 +171,16 @@ export interface NodeState {
   /** SAs that no table names any more once what is dirty is published */
   readonly retiring: { readonly inbound: readonly number[]; readonly outbound: readonly number[] };
 }
+
+/** What the pair's part of the tables was made of. */
+export interface PairForwarding {
+  readonly icd: IcdState;
+  /** who serves what belongs to a group, by its number; SRG0 is not among them */
+  readonly served: ReadonlyMap<number, Served>;
+  readonly closedPorts: ReadonlySet<string>;
+}
+
+export const noPair: PairForwarding = { icd: 'none', served: new Map(), closedPorts: new Set() };
 
 export const nothingRetiring: NodeState['retiring'] = { inbound: [], outbound: [] };
 
@@ -194,6 +207,7 @@ export const emptyNode: NodeState = {
   reachable: new Set(),
   exported: new Map(),
   routers: new Set(),
+  pair: noPair,
   ticket: 1,
   dirty: new Set(),
   afterwards: [],

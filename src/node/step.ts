@@ -11,6 +11,7 @@ import { changeRoutes, type RouteTable } from '../routing/table.js';
 import type { NodeAction, NodeEvent, Setup } from './event.js';
 import { groupBy } from './group-by.js';
 import { groupBuilt, timePassed } from './groups.js';
+import { settlePair } from './icd.js';
 import { kernelRoutesChange } from './kernel-routes.js';
 import {
   configureServices,
@@ -99,7 +100,8 @@ export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped
 }
 
 /** What has to be published now; then what rests on it: announcements, and the SAs that nothing names any more. */
-export function flush(state: NodeState): Stepped {
+export function flush(before: NodeState): Stepped {
+  const state = settlePair(before);
   const actions: NodeAction[] = [];
   if (state.dirty.size > 0 && state.config !== null)
     actions.push({ kind: 'publish', parts: dirtyParts(state) });
@@ -150,7 +152,9 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
       statistics: numberings.statistics.with(statisticNames(config)),
     },
   };
-  const dirty = withDirty(next, 'interfaces', 'filters', 'groups', 'routes', 'spis', 'policies', 'flow');
+  const parts = withDirty(next, 'interfaces', 'filters', 'groups', 'routes', 'spis', 'policies', 'flow');
+  const isOrWasPair = config.highAvailability !== null || (state.config?.highAvailability ?? null) !== null;
+  const dirty = isOrWasPair ? withDirty(parts, 'icd') : parts;
   const services = configureServices(dirty, config, nowMs);
   const tunnels = tunnelsReconfigured(state, services.state, nowMs);
   return { state: tunnels.state, actions: [...services.actions, ...tunnels.actions] };

@@ -17,6 +17,7 @@ import type { Route } from '../routing/route.js';
 import { type ActiveRoute, activeRoutes, adjacencies } from '../routing/table.js';
 import { filtersOf, forwardingOf } from './forwarding.js';
 import { isActive, probePorts } from './health.js';
+import { icdEntry, interfaceSituation, isStandby, tunnelSituation } from './icd.js';
 import { memberStatistic, type NodeState, type Part, termStatistic } from './state.js';
 
 /** an interface that is gone keeps its place with a tag that none has (IEEE 802.1Q reserves it) */
@@ -41,6 +42,7 @@ export function dirtyParts(state: NodeState): TableParts {
       const punts: { puntPorts?: [number, number] } = probes ? { puntPorts: [...probePorts] } : {};
       return { flow: { sessions, synCheck, synCheckInTunnel, ...punts } };
     },
+    icd: () => ({ icd: icdEntry(state, config) }),
   };
   let parts: TableParts = {};
   for (const part of state.dirty) parts = { ...parts, ...make[part]() };
@@ -179,10 +181,19 @@ function nextHopOf(
     case 'discard':
       return { kind: nextHop.kind };
     case 'direct':
-      return { kind: 'connected', interface: state.numberings.interfaces.of(nextHop.interface) };
+      return {
+        kind: 'connected',
+        interface: state.numberings.interfaces.of(nextHop.interface),
+        ...interfaceSituation(state, nextHop.interface, true),
+      };
     case 'address': {
       const { interface: name, address } = adjacency!;
-      return { kind: 'neighbour', interface: state.numberings.interfaces.of(name), address: address.bytes };
+      return {
+        kind: 'neighbour',
+        interface: state.numberings.interfaces.of(name),
+        address: address.bytes,
+        ...interfaceSituation(state, name, false),
+      };
     }
     case 'by-source':
       return {
@@ -195,8 +206,9 @@ function nextHopOf(
       return group === undefined ? null : { kind: 'group', group };
     }
     case 'tunnel': {
-      const sa = state.tunnels.get(nextHop.tunnel)?.outbound;
-      if (sa == null) return null;
+      const tunnel = state.tunnels.get(nextHop.tunnel);
+      const sa = tunnel?.outbound;
+      if (tunnel === undefined || sa == null) return null;
       let end = tunnelEnds.get(nextHop.interface);
       if (end === undefined) {
         end = {
@@ -205,7 +217,7 @@ function nextHopOf(
         };
         tunnelEnds.set(nextHop.interface, end);
       }
-      return { kind: 'tunnel', sa: sa.index, ...end };
+      return { kind: 'tunnel', sa: sa.index, ...end, ...tunnelSituation(state, tunnel.tunnel) };
     }
   }
 }
@@ -216,7 +228,14 @@ function spiEntries(state: NodeState): SpiEntry[] {
     const name = tunnel.bindInterface;
     const end = ends.get(name) ?? { zone: zoneOf(state, name), routingInstance: instanceOf(state, name) };
     ends.set(name, end);
-    return inbound.map(({ spi, index }) => ({ address: tunnel.localAddress.bytes, spi, sa: index, ...end }));
+    const standby = isStandby(state, tunnel) ? { standby: true } : {};
+    return inbound.map(({ spi, index }) => ({
+      address: tunnel.localAddress.bytes,
+      spi,
+      sa: index,
+      ...end,
+      ...standby,
+    }));
   });
 }
 

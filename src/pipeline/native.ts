@@ -114,12 +114,19 @@ export interface MemberForwarding {
   source?: Bytes;
 }
 
+/** What a next hop says of whose packets it is for, on a node of a pair: see Situation of src/ha/icd.ts. */
+export interface NextHopSituation {
+  egressGone: boolean;
+  served: 'either' | 'here' | 'peer' | 'nobody';
+  backupServes: boolean;
+}
+
 export type NextHop =
   | { kind: 'local' | 'discard' }
-  | { kind: 'connected'; interface: number }
-  | { kind: 'neighbour'; interface: number; address: Bytes }
+  | { kind: 'connected'; interface: number; situation?: NextHopSituation }
+  | { kind: 'neighbour'; interface: number; address: Bytes; situation?: NextHopSituation }
   /** zone and routing instance: of the tunnel's interface (st0.x), where its answers arrive */
-  | { kind: 'tunnel'; sa: number; zone: number; routingInstance: number }
+  | { kind: 'tunnel'; sa: number; zone: number; routingInstance: number; situation?: NextHopSituation }
   | { kind: 'group'; group: number }
   /** what the source address leads to in that routing instance (one level): base stations that share a gateway */
   | { kind: 'by-source'; routingInstance: number };
@@ -147,6 +154,38 @@ export interface SpiEntry {
   /** of the tunnel's interface (st0.x): decrypted packets belong there */
   zone: number;
   routingInstance: number;
+  /** its services redundancy group is not active here: its packets are dropped as srg-backup; false when left out */
+  standby?: boolean;
+}
+
+/** A zone's or routing instance's number on this node, and what its name goes by between nodes (model/name-tag.ts). */
+export interface NameEntry {
+  tag: number;
+  number: number;
+}
+
+/** What a node of a pair knows of the other. */
+export interface IcdEntry {
+  /** decisionTable() of src/ha/icd.ts */
+  verdicts: Bytes;
+  zones: NameEntry[];
+  routingInstances: NameEntry[];
+  /** null: there is no ICD */
+  link: {
+    localIp: Bytes;
+    peerIp: Bytes;
+    /** 1…15 */
+    localId: number;
+    peerId: number;
+    /** 16 bytes: of what is sent */
+    key: Bytes;
+    /** of what is received: at most four */
+    peerKeys: Bytes[];
+    /** that it is reached in */
+    routingInstance: number;
+    /** of its path, bytes of IP packet */
+    mtu: number;
+  } | null;
 }
 
 export interface PolicyEntry {
@@ -187,6 +226,7 @@ export interface TableParts {
   audits?: AuditEntry[];
   policies?: { defaultPermit: boolean; policies: PolicyEntry[] };
   flow?: FlowEntry;
+  icd?: IcdEntry;
 }
 
 export interface Neighbour {

@@ -66,8 +66,8 @@ uint32_t overhead(const Link& link) {
   return ip_bytes(link) + udp::kHeaderBytes + kHeaderBytes;
 }
 
-uint64_t tag(const uint64_t (&key)[2], const uint8_t* header, const uint8_t* inner, uint32_t length) {
-  Sip sip(key[0], key[1]);
+uint64_t tag(const Key& key, const uint8_t* header, const uint8_t* inner, uint32_t length) {
+  Sip sip(key.words[0], key.words[1]);
   uint8_t first[8];
   std::memcpy(first, header, kTagAt);
   store16(first + kTagAt, static_cast<uint16_t>(length));
@@ -140,7 +140,12 @@ DropReason open(Frame& frame, const uint8_t* packet, const Link& link, Header& h
   if (own[0] >> 5 != kVersion || header.node_id != link.peer_id) return DropReason::icd_header;
   const uint8_t* inner = own + kHeaderBytes;
   const uint32_t length = payload - kHeaderBytes;
-  if (tag(link.key, own, inner, length) != load48(own + kTagAt)) return DropReason::icd_forged;
+  const uint64_t said = load48(own + kTagAt);
+  bool authentic = false;
+  for (uint32_t i = 0; i < link.peer_key_count && !authentic; ++i) {
+    authentic = tag(link.peer_keys[i], own, inner, length) == said;
+  }
+  if (!authentic) return DropReason::icd_forged;
   const uint64_t names = static_cast<uint64_t>(own[1]) << 32 | load32(own + 2);
   header.zone = static_cast<uint32_t>(names >> 20) & kNameMask;
   header.routing_instance = static_cast<uint32_t>(names) & kNameMask;

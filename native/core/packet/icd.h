@@ -13,6 +13,7 @@
 // The tag says that the other node of the pair sent it, so that nobody else can pass packets by what the
 // sender has checked; who can read the link can send one again, as on any link. src/wire/icd.ts has the same.
 #pragma once
+#include <array>
 #include <cstdint>
 
 #include "address.h"
@@ -34,20 +35,28 @@ struct Header {
   uint32_t routing_instance = 0;
 };
 
+struct Key {
+  uint64_t words[2] = {};
+};
+
 // The two ends and what they share. Addresses of one family.
 struct Link {
   Address local;
   Address peer;
   uint8_t local_id = 0;
   uint8_t peer_id = 0;
-  uint64_t key[2] = {};
+  Key key;  // of what is sent
+  // of what is received: more than one while the peer may still use an older
+  static constexpr uint32_t kMostPeerKeys = 4;
+  std::array<Key, kMostPeerKeys> peer_keys;
+  uint32_t peer_key_count = 0;
 };
 
 // Bytes that stand before the inner packet.
 uint32_t overhead(const Link& link);
 
 // SipHash-2-4, 48 bits, of a header's first six bytes and the inner packet.
-uint64_t tag(const uint64_t (&key)[2], const uint8_t* header, const uint8_t* inner, uint32_t length);
+uint64_t tag(const Key& key, const uint8_t* header, const uint8_t* inner, uint32_t length);
 
 // Puts outer headers before the parsed IP packet in `frame` (`packet`: its first byte), whose headroom holds
 // them. start moves back so that l3 is where it was; the link header is gone. Sets length, l4, version,

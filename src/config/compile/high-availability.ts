@@ -1,4 +1,5 @@
 import type { Address } from '../../model/address.js';
+import { sharedNameTag } from '../../model/name-tag.js';
 import { Secret } from '../../model/secret.js';
 import { notAHost, parseAddress } from '../address.js';
 import type {
@@ -56,6 +57,7 @@ export function compileHighAvailability(context: Context, around: Around): HighA
   const haGroups = Object.entries(pair['ha-group'] ?? {}).map(
     ([name, group]): HaGroupConfig => ({ name, static: group?.static ?? null }),
   );
+  checkNames(context);
   const groups = compileGroups(context, pair, peer, around);
   checkVpnsSafe(context, groups, peer, id);
   return {
@@ -66,6 +68,19 @@ export function compileHighAvailability(context: Context, around: Around): HighA
     haGroups,
     sync: compileSync(context, pair),
   };
+}
+
+/** Zones and routing instances go by tags of their names between the nodes. */
+function checkNames(context: Context): void {
+  for (const path of [['security', 'zones', 'security-zone'], ['routing-instances']]) {
+    const shared = sharedNameTag([...context.names(...path), 'default']);
+    if (shared !== null)
+      context.report(
+        [...path, shared[1]],
+        `cannot be told from ${shared[0]} between the nodes of a pair; rename it`,
+        'key',
+      );
+  }
 }
 
 function checkLocalId(context: Context, id: number): void {
@@ -149,6 +164,12 @@ function compileIcd(
     interface: document.interface,
     routingInstance: document['routing-instance'],
   });
+  if (peer['vpn-profile'] === undefined)
+    context.warn(
+      path,
+      'packets of the ICD are not authenticated: the key is derived from that of the ICL; name a VPN with ha-link-encryption in vpn-profile',
+      'key',
+    );
   return {
     localIp: parseAddress(localIp)!,
     peerIp: parseAddress(document.ip)!,
