@@ -27,7 +27,8 @@ export type DecodeReason =
   | 'bad_address'
   | 'bad_l4'
   | 'esp_runt'
-  | 'bad_next_header';
+  | 'bad_next_header'
+  | 'bad_bfd';
 
 export type Decoded<T> = { ok: true; value: T } | { ok: false; reason: DecodeReason };
 
