@@ -4,6 +4,7 @@
 //   ports_binding.cc   nodes, wires, sockets, captures
 //   tables_binding.cc  publish
 //   sa_binding.cc      security associations
+//   liveness_binding.cc BFD sessions
 //   capture_binding.cc what passes, copied for whoever watches
 //   show_binding.cc    what show prints: counters, sessions, neighbours, records
 #pragma once
@@ -81,6 +82,10 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   Napi::Value sa_room(const Napi::CallbackInfo& info);
   Napi::Value sa_keys(const Napi::CallbackInfo& info);
   Napi::Value sa_status(const Napi::CallbackInfo& info);
+
+  void liveness(const Napi::CallbackInfo& info);
+  Napi::Value take_liveness(const Napi::CallbackInfo& info);
+  Napi::Value liveness_status(const Napi::CallbackInfo& info);
 
   Napi::Value counters(const Napi::CallbackInfo& info);
   Napi::Value counter_totals(const Napi::CallbackInfo& info);

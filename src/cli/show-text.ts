@@ -5,6 +5,7 @@ import { tableText } from './output.js';
 type Lines = string[];
 
 const texts: { readonly [V in ViewName]: (view: Views[V]) => Lines } = {
+  'bfd-session': bfdText,
   route: routeText,
   session: sessionText,
   'security-associations': saText,
@@ -438,4 +439,69 @@ function neighbourText({ neighbours }: Views['neighbours']): Lines {
 function portText({ ports }: Views['ports']): Lines {
   const rows = ports.map(({ name, open, fault }) => [name, open ? 'up' : 'down', fault]);
   return [tableText([{ head: 'Port' }, { head: 'State' }, { head: 'Fault' }], rows)];
+}
+
+function bfdText(view: Views['bfd-session']): Lines {
+  const { level, sessions, clients, cumulativeTransmitRate, cumulativeReceiveRate } = view;
+  const time = (seconds: number | null) => (seconds === null ? '-' : seconds.toFixed(3));
+  const lines = [
+    `${' '.repeat(50)}Detect   Transmit`,
+    'Address                  State     Interface      Time     Interval  Multiplier',
+  ];
+  for (const session of sessions) {
+    const {
+      address,
+      state,
+      interface: name,
+      detectionSeconds,
+      transmitIntervalSeconds,
+      multiplier,
+    } = session;
+    const row = `${address.padEnd(24)} ${state.padEnd(9)} ${(name ?? '').padEnd(14)} ${time(detectionSeconds).padEnd(8)} ${time(transmitIntervalSeconds).padEnd(9)} ${multiplier}`;
+    lines.push(row);
+    if (level === 'brief') continue;
+    lines.push(...bfdDetail(session));
+    if (level === 'extensive') lines.push(...bfdExtensive(session));
+  }
+  const rate = (value: number) => value.toFixed(1);
+  return [
+    ...lines,
+    '',
+    `${sessions.length} sessions, ${clients} clients`,
+    `Cumulative transmit rate ${rate(cumulativeTransmitRate)} pps, cumulative receive rate ${rate(cumulativeReceiveRate)} pps`,
+  ];
+}
+
+type BfdView = Views['bfd-session']['sessions'][number];
+
+function bfdDetail(session: BfdView): Lines {
+  const { clients, state, sinceSeconds, localDiagnostic, remoteDiagnostic, remoteState } = session;
+  const transmit = session.transmitIntervalSeconds?.toFixed(3) ?? '-';
+  const receive = session.receiveIntervalSeconds?.toFixed(3) ?? '-';
+  const { authentication: auth, routingInstance } = session;
+  return [
+    ...clients.map((client) => ` Client ${client}, TX interval ${transmit}, RX interval ${receive}`),
+    ` Session ${state === 'Up' ? 'up' : 'down'} time ${age(sinceSeconds)}`,
+    ` Local diagnostic ${localDiagnostic}, remote diagnostic ${remoteDiagnostic}`,
+    ` Remote state ${remoteState}, version 1`,
+    ...(routingInstance === 'default' ? [] : [` Routing table ${routingInstance}.inet.0`]),
+    ...(auth === null ? [] : [` Authentication ${auth.algorithm}, key-id ${auth.keyId}`]),
+    ` Session type: ${session.multihop ? 'Multi hop BFD' : 'Single hop BFD'}`,
+  ];
+}
+
+function bfdExtensive(session: BfdView): Lines {
+  const time = (seconds: number) => seconds.toFixed(3);
+  const { localDiscriminator, remoteDiscriminator, ups, downs, heardAt } = session;
+  return [
+    ` Min async interval ${time(session.localMinimumTransmitSeconds)}, min slow interval 1.000`,
+    ` Adaptive async TX interval ${session.transmitIntervalSeconds?.toFixed(3) ?? '-'}, RX interval ${session.receiveIntervalSeconds?.toFixed(3) ?? '-'}`,
+    ` Local min TX interval ${time(session.localMinimumTransmitSeconds)}, minimum RX interval ${time(session.localMinimumReceiveSeconds)}, multiplier ${session.multiplier}`,
+    ` Remote min TX interval ${time(session.remoteMinimumTransmitSeconds)}, min RX interval ${time(session.remoteMinimumReceiveSeconds)}, multiplier ${session.remoteMultiplier}`,
+    ` Local address ${session.localAddress}`,
+    ` Local discriminator ${localDiscriminator}, remote discriminator ${remoteDiscriminator}`,
+    ' Echo mode disabled/inactive',
+    ` Poll sequence ${session.isPolling ? 'under way' : 'none'}, came up ${ups} times, went down ${downs} times`,
+    ` Packets sent ${session.packetsSent}, heard ${session.packetsHeard}, refused ${session.packetsRefused}; longest gap between ours ${time(session.longestGapSeconds)}; last heard ${heardAt ?? 'never'}`,
+  ];
 }

@@ -15,6 +15,8 @@ interface Topic {
   readonly aliases: readonly string[];
   /** words that may follow, each with a value: [word, parameter] */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** words that may follow alone: how much is told */
+  readonly levels?: readonly string[];
   readonly what: string;
 }
 
@@ -83,6 +85,14 @@ const topics: readonly Topic[] = [
     aliases: ['routes'],
     parameters: { table: 'table' },
     what: 'routes of every routing instance (table NAME)',
+  },
+  {
+    view: 'bfd-session',
+    words: ['bfd', 'session'],
+    aliases: ['bfd'],
+    parameters: { address: 'address' },
+    levels: ['detail', 'extensive'],
+    what: 'BFD sessions with their neighbours (detail, extensive, address ADDRESS)',
   },
   {
     view: 'counters',
@@ -222,11 +232,17 @@ function parametersOf(topic: Topic, words: readonly string[]): Record<string, st
   const params: Record<string, string> = {};
   const known = topic.parameters ?? {};
   for (let i = 0; i < words.length; i += 2) {
+    const level = topic.levels?.find((each) => each.startsWith(words[i]!));
+    if (level !== undefined && !Object.hasOwn(known, words[i]!)) {
+      params.level = level;
+      i--;
+      continue;
+    }
     const parameter = Object.hasOwn(known, words[i]!) ? known[words[i]!] : undefined;
     const names = Object.keys(known);
     if (parameter === undefined) {
-      const mend =
-        names.length === 0 ? 'takes nothing more' : `takes ${names.map((name) => `${name} NAME`).join(', ')}`;
+      const takes = [...(topic.levels ?? []), ...names.map((name) => `${name} NAME`)];
+      const mend = takes.length === 0 ? 'takes nothing more' : `takes ${takes.join(', ')}`;
       throw new Exit('usage', `show ${nameOf(topic)} ${mend}, not ${words[i]}`);
     }
     if (words[i + 1] === undefined) throw new Exit('usage', `show ${nameOf(topic)} ${words[i]} wants a name`);

@@ -97,6 +97,37 @@ export interface StaticRouteConfig {
     | { readonly kind: 'interface'; readonly interface: string }
     | { readonly kind: 'discard' }
     | ({ readonly kind: 'ecmp' } & EcmpConfig);
+  /** next hops that are of use only while a BFD session says so */
+  readonly bfd: readonly RouteBfdConfig[];
+}
+
+export interface RouteBfdConfig {
+  readonly nextHop: Address;
+  readonly peer: BfdPeerConfig;
+}
+
+/** A BFD session that is wanted (RFC 5880): between which addresses, and how. */
+export interface BfdPeerConfig {
+  readonly local: Address;
+  readonly remote: Address;
+  readonly routingInstance: string;
+  /** RFC 5883, instead of RFC 5881: the neighbour need not be on a link of ours */
+  readonly multihop: boolean;
+  /** packets with a lower one are dropped; single hop: 255 */
+  readonly minimumTtl: number;
+  readonly minimumTransmitMs: number;
+  readonly minimumReceiveMs: number;
+  readonly multiplier: number;
+  readonly auth: BfdAuthConfig | null;
+}
+
+/** Keyed SHA1 (RFC 5880 §6.7.4). */
+export interface BfdAuthConfig {
+  readonly isMeticulous: boolean;
+  /** 0…255 */
+  readonly keyId: number;
+  /** 1…20 bytes */
+  readonly key: Secret;
 }
 
 /** Next hops of one prefix that share its traffic. */

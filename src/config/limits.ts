@@ -47,6 +47,16 @@ export const limits = {
   },
   /** next hops of one route */
   ecmp: { members: 256, weight: { least: 1, most: 1_000, fallback: 1 } },
+  bfd: {
+    /** 10 ms: what a worker that turns a few thousand times a second keeps to */
+    intervalMs: { least: 10, most: 255_000 },
+    multiplier: { least: 1, most: 255, fallback: 3 },
+    ttl: { least: 1, most: 255, fallback: 1 },
+    keyId: { least: 0, most: 255 },
+    /** of keyed SHA1 */
+    keyBytes: 20,
+    sessions: 512,
+  },
   preference: { least: 0, most: 4_294_967_295, fallback: 5 },
   ipsec: {
     vpns: 10_000,

@@ -63,6 +63,38 @@ const interfaces = f.table(
   }),
 );
 
+const bfdInterval = (what: string) => f.integer(limits.bfd.intervalMs, 'ms').describe(what);
+
+/** Junos's words; what they leave out has Junos's defaults. */
+const bfdLivenessDetection = f.section({
+  'minimum-interval': bfdInterval('of sending and of receiving, in ms').optional(),
+  'minimum-receive-interval': bfdInterval('of receiving, in ms; minimum-interval when left out').optional(),
+  'transmit-interval': f
+    .section({ 'minimum-interval': bfdInterval('of sending, in ms; minimum-interval when left out') })
+    .optional(),
+  multiplier: f
+    .integer(limits.bfd.multiplier)
+    .meta({ default: limits.bfd.multiplier.fallback })
+    .optional()
+    .describe('packets in a row that may be missing'),
+  neighbor: f.address().optional().describe('the other end; the next hop when left out'),
+  'local-address': f.address().optional().describe('our end of a multihop session (RFC 5883)'),
+  'minimum-receive-ttl': f
+    .integer(limits.bfd.ttl)
+    .meta({ default: limits.bfd.ttl.fallback })
+    .optional()
+    .describe('of a multihop session: packets with less are dropped'),
+  authentication: f
+    .section({
+      algorithm: f.word(
+        ['meticulous-keyed-sha-1', 'keyed-sha-1'],
+        ['keyed-md5', 'meticulous-keyed-md5', 'simple-password'],
+      ),
+      'key-chain': f.name('key chain'),
+    })
+    .optional(),
+});
+
 const routingOptions = f.section({
   static: f
     .section({
@@ -85,12 +117,16 @@ const routingOptions = f.section({
                   .meta({ default: limits.ecmp.weight.fallback })
                   .optional(),
                 preference: f.integer(limits.preference).optional(),
+                'bfd-liveness-detection': bfdLivenessDetection.optional(),
               }),
               f.address(),
             )
             .optional(),
           preference: f.integer(limits.preference).meta({ default: limits.preference.fallback }).optional(),
           discard: f.flag(),
+          'bfd-liveness-detection': bfdLivenessDetection
+            .optional()
+            .describe('each next hop is of use only while its BFD session is up'),
         }),
         f.prefix(),
       ),
@@ -493,7 +529,35 @@ const flow = f.section({
   'sync-icmp-session': f.flag().describe('sessions of ICMP are synchronised with the peer, too'),
 });
 
+const keyChains = f.section({
+  'key-chain': f.table(
+    'key chain',
+    f.section({
+      key: f.table(
+        'key',
+        f.section({
+          secret: z.strictObject(
+            {
+              ascii: hidden('the key itself'),
+              file: hidden('the path of a file with the key'),
+              env: hidden('the name of an environment variable'),
+            },
+            {
+              error: (issue) =>
+                `${issue.input === undefined ? 'missing' : 'not a mapping'}; write { ascii: … }, { file: … } or { env: … }`,
+            },
+          ),
+        }),
+        z
+          .string()
+          .regex(/^(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])$/, { error: 'a key is a number from 0 to 255' }),
+      ),
+    }),
+  ),
+});
+
 const security = f.section({
+  'authentication-key-chains': keyChains.optional(),
   'address-book': f
     .section({ global: f.section({ address: f.table('address', f.prefix()) }).optional() })
     .optional(),

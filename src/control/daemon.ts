@@ -3,6 +3,7 @@
  * it, tells it what happens, and answers who asks.
  *
  *   start    control socket → generation → plane and ports → node's tables and SAs → workers → sessions with routers
+ *   every 5 ms    what BFD sessions hear
  *   every 50 ms   neighbours, tunnels that prove themselves, the kernel's routes, ports that vanish, memory to free
  *   stop     routers hear first, then no packet is taken any more, what is held drains, threads and socket go
  */
@@ -63,6 +64,8 @@ export interface BadConfiguration {
 }
 
 const lookMs = 50;
+/** how long news of a BFD session may wait: much less than the shortest detection time */
+const livenessMs = 5;
 /** looks after which one is late */
 const looksPerSecond = 1000 / lookMs;
 /** after routers were told, so that what is on its way arrives */
@@ -187,7 +190,12 @@ export class Daemon {
     this.#dataplane.on('failed', (failure: WorkerFailure) => this.#options.onFailure(failure.message));
     await this.#dataplane.start();
     this.#kernelRoutes?.begin();
-    this.#stopLooking = processTimers.every(lookMs, () => this.#look());
+    const cancelLooks = processTimers.every(lookMs, () => this.#look());
+    const cancelListening = processTimers.every(livenessMs, () => this.#hearOfLiveness());
+    this.#stopLooking = () => {
+      cancelLooks();
+      cancelListening();
+    };
     this.#updateSessions(config);
     this.#monitor.configure(wantedChecks(config));
     log(`${config.system.hostName} runs: ${config.ports.length} ports, control socket ${this.socket}`);
@@ -211,9 +219,11 @@ export class Daemon {
     const wait = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
     const wasExporting = [...this.#sessions.values()].some(({ isOpen }) => isOpen);
     for (const session of this.#sessions.values()) session.close();
+    const hadPeers = this.#driver.state.bfdPeers.size > 0;
+    if (hadPeers && this.#dataplane.state === 'running') this.#post({ kind: 'ending' });
     const hadRoutes = (this.#kernelRoutes?.exported ?? 0) > 0;
     this.#kernelRoutes?.withdraw();
-    if (wasExporting || hadRoutes) await wait(graceMs);
+    if (wasExporting || hadRoutes || hadPeers) await wait(graceMs);
     this.#stopLooking();
     this.#monitor.close();
     this.#save('tables of ECMP groups', () => this.#tables?.save());
@@ -301,6 +311,13 @@ export class Daemon {
     plane.collect();
     this.#lookAtPorts();
     if (++this.#looks % looksPerSecond === 0) this.#lookEverySecond();
+  }
+
+  /** What BFD sessions heard that is new, and where it has become silent. */
+  #hearOfLiveness(): void {
+    if (this.#driver.state.bfdPeers.size === 0) return;
+    const told = this.#dataplane.native.takeLiveness(this.#node, 4096);
+    if (told.length > 0) this.#post({ kind: 'liveness-told', told });
   }
 
   /** What the native core leaves to the control plane: answers to probes. */
@@ -597,6 +614,8 @@ function reportText(report: Report): string {
       return `route ${report.group}: next hop ${report.name} is ${report.up ? 'UP' : 'DOWN'} (${report.sign})`;
     case 'service-route':
       return `virtual service ${report.group}: its route is ${report.installed ? 'installed' : 'withdrawn: no real service is up'}`;
+    case 'bfd':
+      return `BFD: neighbour ${report.address} is ${report.up ? 'UP' : `DOWN (${report.diagnostic})`}`;
     case 'refused':
       return `vpn ${report.tunnel}: ${report.reason}`;
   }

@@ -10,11 +10,12 @@
  * Keys that are the same before and after stay where they are, numbers and windows and all. A key that comes back is
  * sealed with in a new epoch (a generation claimed for it), and what was seen with it counts as seen.
  */
+import { randomBytes } from 'node:crypto';
 import type { Config, VpnConfig } from '../config/config.js';
 import { sectionText } from '../config/diff.js';
 import { tuning } from '../config/limits.js';
 import { Secret } from '../model/secret.js';
-import type { NodeEvent, PortBinding } from '../node/event.js';
+import type { NodeEvent, PortBinding, Setup } from '../node/event.js';
 import { forecast, type GroupForecast } from '../node/forecast.js';
 import type { NodeState } from '../node/state.js';
 import { manualTunnel, manualTunnels, type SaKey, type TunnelKeys } from '../node/tunnel.js';
@@ -78,6 +79,7 @@ export class LiveConfig {
   readonly #sealedWith = new Map<string, number | null>();
   /** inbound keys that went: the highest number that was seen */
   readonly #seen = new Map<string, bigint>();
+  readonly #seed = randomBytes(4).readUInt32BE();
   #config!: Config;
   #redacted!: Config;
   #generation: number | null = null;
@@ -281,8 +283,8 @@ export class LiveConfig {
     }
   }
 
-  #setup(config: Config): { ports: ReadonlyMap<string, PortBinding>; workers: number } {
-    return { ports: new Map(this.#ports), workers: config.system.workers };
+  #setup(config: Config): Setup {
+    return { ports: new Map(this.#ports), workers: config.system.workers, seed: this.#seed };
   }
 
   #opened(ports: ReadonlyMap<string, PortBinding>): void {

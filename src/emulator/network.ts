@@ -160,6 +160,19 @@ export class Network {
     }
   }
 
+  /** Tells every forwarder what its BFD sessions heard, or no longer hear. Whether there was anything: in virtual time after each step. */
+  tellOfLiveness(): boolean {
+    let any = false;
+    for (const { index, driver, running } of this.#forwarders.values()) {
+      if (!running || driver.state.bfdPeers.size === 0) continue;
+      const told = this.#options.dataplane.native.takeLiveness(index, 4096);
+      if (told.length === 0) continue;
+      any = true;
+      driver.post({ kind: 'liveness-told', told });
+    }
+    return any;
+  }
+
   /** Neighbours that have not answered yet, as `node address`. */
   unresolved(): string[] {
     return [...this.#forwarders.values()].flatMap(({ name, index }) =>

@@ -1,7 +1,7 @@
 /**
  * One BFD session (RFC 5880 §6), asynchronous mode, as a pure step. It does no timing: `transmit` says what is to be sent
  * over and over and how often, `expect` how long silence may last, and whoever drives it (native/core/liveness) sends,
- * watches, and comes back with what changed.
+ * watches, authenticates, and comes back with what changed.
  *
  *     Down ──Down──▶ Init ──Init, Up──▶ Up          what the other end says its state is
  *     Down ──Init──▶ Up                             silence, or AdminDown or Down from there: Down
@@ -43,17 +43,13 @@ export interface BfdSession {
   readonly inForce: { readonly desiredMinTxUs: number; readonly requiredMinRxUs: number };
   /** A poll sequence is under way: our packets carry P until one with F comes. */
   readonly polling: boolean;
-  /** the next packet's, when authenticated */
-  readonly sequence: number;
-  /** the last that came; null: none yet, or too long ago */
-  readonly heardSequence: number | null;
   readonly ups: number;
   readonly downs: number;
 }
 
 export type BfdEvent =
-  /** A packet for this session, its checks of TTL and addresses passed; bytes: all of it. */
-  | { readonly kind: 'received'; readonly packet: BfdPacket; readonly bytes: Bytes }
+  /** A packet for this session, its checks of TTL, addresses and authentication passed (see refusal()). */
+  | { readonly kind: 'received'; readonly packet: BfdPacket }
   /** Nothing came for as long as `expect` said. */
   | { readonly kind: 'silent' }
   | { readonly kind: 'admin'; readonly up: boolean }
@@ -72,8 +68,7 @@ export type BfdAction =
       readonly from: BfdState;
       readonly to: BfdState;
       readonly diagnostic: BfdDiagnostic;
-    }
-  | { readonly kind: 'discarded'; readonly reason: 'bfd_auth' | 'bfd_discriminator' };
+    };
 
 export interface BfdStep {
   readonly session: BfdSession;
@@ -99,8 +94,6 @@ export function beginBfd(settings: BfdSettings): BfdStep {
     },
     inForce: { desiredMinTxUs: settings.desiredMinTxUs, requiredMinRxUs: settings.requiredMinRxUs },
     polling: false,
-    sequence: settings.firstSequence,
-    heardSequence: null,
     ups: 0,
     downs: 0,
   };
@@ -110,7 +103,7 @@ export function beginBfd(settings: BfdSettings): BfdStep {
 export function stepBfd(session: BfdSession, event: BfdEvent): BfdStep {
   switch (event.kind) {
     case 'received':
-      return received(session, event.packet, event.bytes);
+      return received(session, event.packet);
     case 'silent':
       return silent(session);
     case 'admin':
@@ -158,7 +151,8 @@ function packetOf(session: BfdSession, final: boolean): BfdPacket {
         : {
             type: settings.auth.isMeticulous ? 'meticulous-keyed-sha1' : 'keyed-sha1',
             keyId: settings.auth.keyId,
-            sequence: session.sequence,
+            // of each packet its own, which whoever sends counts
+            sequence: 0,
             hash: new Uint8Array(sha1Bytes),
           },
   };
@@ -189,27 +183,29 @@ function hashOf(packet: Bytes, key: Bytes): Bytes {
   return hash;
 }
 
-/** §6.7.4: the key, and a number that is not behind; null: it may be believed. */
-function refusal(session: BfdSession, { auth }: BfdPacket, bytes: Bytes): 'bfd_auth' | null {
-  const wanted = session.settings.auth;
+/**
+ * Why a packet may not be believed (§6.8.6, §6.7.4), null: it may. heard: the sequence number of the last that was, null:
+ * none, or too long ago. What native/core/liveness does for every packet.
+ */
+export function refusal(
+  { auth: wanted, discriminator, detectMultiplier }: BfdSettings,
+  heard: number | null,
+  { auth, yourDiscriminator }: BfdPacket,
+  bytes: Bytes,
+): 'bfd_session' | 'bfd_auth' | null {
+  if (yourDiscriminator !== 0 && yourDiscriminator !== discriminator) return 'bfd_session';
   if (wanted === null || auth === null) return wanted === null && auth === null ? null : 'bfd_auth';
   const type = wanted.isMeticulous ? 'meticulous-keyed-sha1' : 'keyed-sha1';
   if (auth.type !== type || auth.keyId !== wanted.keyId) return 'bfd_auth';
-  if (session.heardSequence !== null) {
-    const ahead = (auth.sequence - session.heardSequence) >>> 0;
-    if (ahead > 3 * session.settings.detectMultiplier || (wanted.isMeticulous && ahead === 0))
-      return 'bfd_auth';
+  if (heard !== null) {
+    const ahead = (auth.sequence - heard) >>> 0;
+    if (ahead > 3 * detectMultiplier || (wanted.isMeticulous && ahead === 0)) return 'bfd_auth';
   }
   const whole = bytes.subarray(0, bytes[3]!);
   return timingSafeEqual(hashOf(whole, wanted.key), auth.hash) ? null : 'bfd_auth';
 }
 
-function received(before: BfdSession, packet: BfdPacket, bytes: Bytes): BfdStep {
-  const { discriminator } = before.settings;
-  if (packet.yourDiscriminator !== 0 && packet.yourDiscriminator !== discriminator)
-    return { session: before, actions: [{ kind: 'discarded', reason: 'bfd_discriminator' }] };
-  const refused = refusal(before, packet, bytes);
-  if (refused !== null) return { session: before, actions: [{ kind: 'discarded', reason: refused }] };
+function received(before: BfdSession, packet: BfdPacket): BfdStep {
   let session: BfdSession = {
     ...before,
     remote: {
@@ -221,7 +217,6 @@ function received(before: BfdSession, packet: BfdPacket, bytes: Bytes): BfdStep 
       detectMultiplier: packet.detectMultiplier,
       demand: packet.demand,
     },
-    heardSequence: packet.auth === null ? null : packet.auth.sequence,
   };
   if (packet.final && session.polling) session = { ...session, polling: false, inForce: session.settings };
   const heard = afterHearing(session.state, packet.state);
@@ -278,7 +273,6 @@ function silent(before: BfdSession): BfdStep {
       requiredMinRxUs: 1,
       demand: false,
     },
-    heardSequence: null,
   };
   const session = before.state === 'Down' ? forgotten : moved(forgotten, 'Down', 'detection time expired');
   return { session, actions: consequences(before, session) };

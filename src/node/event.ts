@@ -1,8 +1,8 @@
 /** What a node is told, and what it wants done. Values only; `step.ts` leads from one to the other. */
-import type { Config } from '../config/config.js';
+import type { BfdAuthConfig, Config } from '../config/config.js';
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
-import type { ChashOptions, TableParts } from '../pipeline/native.js';
+import type { ChashOptions, LivenessCommand, TableParts } from '../pipeline/native.js';
 import type { Announcement } from '../routing/ari.js';
 import type { Route } from '../routing/route.js';
 import type { StickyTable } from './state.js';
@@ -18,6 +18,23 @@ export interface Setup {
   /** by the port's name in the configuration; one that could not be opened is missing */
   readonly ports: ReadonlyMap<string, PortBinding>;
   readonly workers: number;
+  /** of what must not be guessed, or not be the same at every start: BFD's discriminators; 0 when left out */
+  readonly seed?: number;
+}
+
+/** What the native core is told of BFD sessions; the keys stay hidden until then. */
+export type BfdCommand =
+  | Exclude<LivenessCommand, { kind: 'open' }>
+  | (Omit<Extract<LivenessCommand, { kind: 'open' }>, 'auth'> & {
+      readonly auth: (BfdAuthConfig & { readonly firstSequence: number }) | null;
+    });
+
+export interface BfdChange {
+  /** its name: see bfd.ts */
+  readonly session: string;
+  readonly up: boolean;
+  /** why it is down, e.g. `detection time expired` */
+  readonly diagnostic: string;
 }
 
 export interface NeighbourChange {
@@ -84,6 +101,15 @@ export type NodeEvent =
   | { readonly kind: 'tables-kept'; readonly tables: ReadonlyMap<string, StickyTable> }
   /** A deadline of the state has come: see nextDeadline(). */
   | { readonly kind: 'time-passed' }
+  /** What the native core tells of BFD sessions: a packet that says something new, null: silence. */
+  | {
+      readonly kind: 'liveness-told';
+      readonly told: readonly { readonly session: number; readonly packet: Uint8Array | null }[];
+    }
+  /** Sessions, by name, that came up or went down: for whoever named them. */
+  | { readonly kind: 'bfd-changed'; readonly changes: readonly BfdChange[] }
+  /** The node is about to end: neighbours hear it now. */
+  | { readonly kind: 'ending' }
   /** Answers build-group. */
   | ({ readonly kind: 'group-built'; readonly group: string; readonly ticket: number } & BuiltTable)
   /** All the routes that are taken from the kernel now. */
@@ -166,6 +192,9 @@ export type NodeAction =
     }
   /** Routes that the kernel is to have, and no longer. */
   | { readonly kind: 'kernel-routes'; readonly add: readonly Prefix[]; readonly remove: readonly Prefix[] }
+  | { readonly kind: 'liveness'; readonly commands: readonly BfdCommand[] }
+  /** Answered by the event of the same name. */
+  | { readonly kind: 'bfd-changed'; readonly changes: readonly BfdChange[] }
   | { readonly kind: 'report'; readonly report: Report };
 
 /** What people are told. */
@@ -196,5 +225,12 @@ export type Report =
       readonly others: number;
       readonly up: number;
       readonly members: number;
+    }
+  | {
+      readonly kind: 'bfd';
+      /** of the neighbour */
+      readonly address: string;
+      readonly up: boolean;
+      readonly diagnostic: string;
     }
   | { readonly kind: 'refused'; readonly tunnel: string; readonly reason: string };

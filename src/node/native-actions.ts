@@ -1,8 +1,21 @@
 /** Performs the actions that concern the native core, on one node of a plane. */
 import type { Secret } from '../model/secret.js';
-import type { InboundSaOptions, NativePlane, OutboundSaOptions, SelectorEntry } from '../pipeline/native.js';
+import type {
+  InboundSaOptions,
+  LivenessCommand,
+  NativePlane,
+  OutboundSaOptions,
+  SelectorEntry,
+} from '../pipeline/native.js';
 import { native } from '../pipeline/native.js';
-import type { AddedSa, InboundSaRequest, NodeAction, NodeEvent, OutboundSaRequest } from './event.js';
+import type {
+  AddedSa,
+  BfdCommand,
+  InboundSaRequest,
+  NodeAction,
+  NodeEvent,
+  OutboundSaRequest,
+} from './event.js';
 import { prefixBytes } from './tables.js';
 import type { Tunnel } from './tunnel.js';
 
@@ -21,12 +34,33 @@ export function performNative(plane: NativePlane, node: number, action: NodeActi
       if (action.inbound.length > 0) plane.retireSas(node, 'inbound', [...action.inbound]);
       if (action.outbound.length > 0) plane.retireSas(node, 'outbound', [...action.outbound]);
       return [];
+    case 'liveness':
+      keepAlive(plane, node, action.commands);
+      return [];
+    case 'bfd-changed':
+      return [action];
     case 'build-group': {
       const built = native().chashBuild(action.options);
       return [{ kind: 'group-built', group: action.group, ticket: action.ticket, ...built }];
     }
     default:
       return null;
+  }
+}
+
+function keepAlive(plane: NativePlane, node: number, commands: readonly BfdCommand[]): void {
+  const copies: Uint8Array[] = [];
+  const revealed = commands.map((command): LivenessCommand => {
+    if (command.kind !== 'open') return command;
+    if (command.auth === null) return { ...command, auth: null };
+    const key = Uint8Array.from(command.auth.key.reveal());
+    copies.push(key);
+    return { ...command, auth: { ...command.auth, key } };
+  });
+  try {
+    plane.liveness(node, revealed);
+  } finally {
+    for (const key of copies) key.fill(0);
   }
 }
 

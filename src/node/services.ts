@@ -3,6 +3,7 @@ import type { Config } from '../config/config.js';
 import type { Address } from '../model/address.js';
 import { ecmpGroupKey } from '../routing/sources.js';
 import { adjacencies, type Resolver } from '../routing/table.js';
+import { routeSession } from './bfd.js';
 import type { HealthChange, NeighbourChange, NodeAction, PortChange } from './event.js';
 import { askForTable, configureGroups, installRoutes } from './groups.js';
 import {
@@ -61,6 +62,7 @@ function realServiceEntries(config: Config): [string, ServiceEntry][] {
           byNeighbour: kinds.length === 0 || kinds.some(({ kind }) => kind === 'neighbour'),
           byLink: kinds.some(({ kind }) => kind === 'link'),
           adminDown,
+          bfd: null,
           profiles: kinds
             .filter(({ kind }) => kind !== 'neighbour' && kind !== 'link')
             .map((profile) => profile.name),
@@ -73,9 +75,10 @@ function realServiceEntries(config: Config): [string, ServiceEntry][] {
 
 function nextHopEntries(config: Config): [string, ServiceEntry][] {
   return config.routingInstances.flatMap(({ name: instance, staticRoutes }) =>
-    staticRoutes.flatMap(({ prefix, preference, nextHop }): [string, ServiceEntry][] => {
+    staticRoutes.flatMap(({ prefix, preference, nextHop, bfd }): [string, ServiceEntry][] => {
       if (nextHop.kind !== 'ecmp') return [];
       const group = ecmpGroupKey(instance, prefix, preference);
+      const watched = new Set(bfd.map((each) => String(each.nextHop)));
       return nextHop.members.map(({ name, address }) => [
         nextHopKey(group, name),
         {
@@ -87,6 +90,7 @@ function nextHopEntries(config: Config): [string, ServiceEntry][] {
           byNeighbour: true,
           byLink: false,
           adminDown: false,
+          bfd: watched.has(String(address)) ? routeSession(instance, prefix, address) : null,
           profiles: [],
           groups: [group],
         },
@@ -258,7 +262,7 @@ export function judge(
 
 function judged(
   state: NodeState,
-  { address, routingInstance, byNeighbour, byLink, adminDown, profiles }: ServiceEntry,
+  { address, routingInstance, byNeighbour, byLink, adminDown, bfd, profiles }: ServiceEntry,
   before: RealService,
   resolve: Resolver,
   ports: ReadonlyMap<string, string | null>,
@@ -278,6 +282,7 @@ function judged(
   const up =
     adjacency !== null &&
     !adminDown &&
+    (bfd === null || state.bfd.get(bfd)?.up === true) &&
     session !== 'lost' &&
     (answers || !byNeighbour) &&
     !(byLink && port !== null && state.closedPorts.has(port)) &&

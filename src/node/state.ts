@@ -11,6 +11,7 @@ import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 import { emptyTable, type RouteTable } from '../routing/table.js';
 import { type Anchors, noAnchors } from './anchor.js';
+import type { BfdPeer, BfdUse, BfdWant } from './bfd.js';
 import type { AddedSa, NodeAction, Setup } from './event.js';
 import { Numbering } from './numbering.js';
 import type { Tunnel, TunnelKeys } from './tunnel.js';
@@ -43,6 +44,8 @@ export interface ServiceEntry {
   readonly byLink: boolean;
   /** out of service for maintenance */
   readonly adminDown: boolean;
+  /** names a BFD session that must be up; null: none */
+  readonly bfd: string | null;
   /** active profiles: all must say that it is up */
   readonly profiles: readonly string[];
   /** groups that it is a member of, by groupKey() */
@@ -151,6 +154,12 @@ export interface NodeState {
   /** ports that are not open, by name */
   readonly closedPorts: ReadonlySet<string>;
   readonly tunnels: ReadonlyMap<string, TunnelState>;
+  /** what those who named a BFD session know of it, by name */
+  readonly bfd: ReadonlyMap<string, BfdUse>;
+  /** by their ends */
+  readonly bfdPeers: ReadonlyMap<string, BfdPeer>;
+  /** sessions that are wanted and that no configuration names, by name */
+  readonly bfdAsked: ReadonlyMap<string, BfdWant>;
   /** of IKE gateways, by gatewayOf() */
   readonly anchors: Anchors;
   /** keys that were handed to the native core, by ticket */
@@ -202,6 +211,9 @@ export const emptyNode: NodeState = {
   kept: new Map(),
   closedPorts: new Set(),
   tunnels: new Map(),
+  bfd: new Map(),
+  bfdPeers: new Map(),
+  bfdAsked: new Map(),
   anchors: noAnchors,
   adding: new Map(),
   reachable: new Set(),

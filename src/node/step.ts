@@ -7,7 +7,8 @@ import { announce, withdraw, withdrawAll } from '../routing/ari.js';
 import { importKernelRoutes } from '../routing/kernel.js';
 import type { Route } from '../routing/route.js';
 import { ecmpGroupKey, interfaceRoutes, staticRoutes } from '../routing/sources.js';
-import { changeRoutes, type RouteTable } from '../routing/table.js';
+import { changeRoutes, type RouteTable, replaceRoutes } from '../routing/table.js';
+import { configureBfd, livenessTold, routeSession, stopBfd } from './bfd.js';
 import type { NodeAction, NodeEvent, Setup } from './event.js';
 import { groupBy } from './group-by.js';
 import { groupBuilt, timePassed } from './groups.js';
@@ -92,6 +93,12 @@ export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped
       return rerouted({ state, actions: [] }, withdraw(state.routes, event.exporter, event.routes), nowMs);
     case 'kernel-routes-changed':
       return rerouted({ state, actions: [] }, importKernelRoutes(state.routes, event.routes), nowMs);
+    case 'liveness-told':
+      return livenessTold(state, event.told, nowMs);
+    case 'bfd-changed':
+      return bfdChanged(state, nowMs);
+    case 'ending':
+      return stopBfd(state, nowMs);
     case 'export-opened':
       return exportOpened(state, event.router);
     case 'routes-superseded':
@@ -128,20 +135,11 @@ function rerouted({ state, actions }: Stepped, routes: RouteTable, nowMs: number
 function configured(state: NodeState, config: Config, setup: Setup, nowMs: number): Stepped {
   // a port that could not be opened takes its interfaces along, and their routes
   const present = config.interfaces.filter(({ port }) => port === null || setup.ports.has(port));
-  const own: Route[] = [
-    ...interfaceRoutes(present, nowMs),
-    ...staticRoutes(config.routingInstances, tunnelBoundTo(config), nowMs),
-  ];
-  const routes = changeRoutes(state.routes, {
-    removeIf: ({ protocol }) => protocol !== 'ari-ts' && protocol !== 'kernel',
-    add: own,
-  });
   const { numberings } = state;
-  const next: NodeState = {
+  const numbered: NodeState = {
     ...state,
     config,
     setup,
-    routes,
     numberings: {
       interfaces: numberings.interfaces.with(
         present.filter(({ kind }) => kind === 'port').map(({ name }) => name),
@@ -152,12 +150,41 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
       statistics: numberings.statistics.with(statisticNames(config)),
     },
   };
+  const bfd = configureBfd(numbered, config, nowMs);
+  const own: Route[] = [...interfaceRoutes(present, nowMs), ...wantedStatics(bfd.state, config, nowMs)];
+  const routes = changeRoutes(state.routes, {
+    removeIf: ({ protocol }) => protocol !== 'ari-ts' && protocol !== 'kernel',
+    add: own,
+  });
+  const next: NodeState = { ...bfd.state, routes };
   const parts = withDirty(next, 'interfaces', 'filters', 'groups', 'routes', 'spis', 'policies', 'flow');
   const isOrWasPair = config.highAvailability !== null || (state.config?.highAvailability ?? null) !== null;
   const dirty = isOrWasPair ? withDirty(parts, 'icd') : parts;
   const services = configureServices(dirty, config, nowMs);
   const tunnels = tunnelsReconfigured(state, services.state, nowMs);
-  return { state: tunnels.state, actions: [...services.actions, ...tunnels.actions] };
+  return { state: tunnels.state, actions: [...bfd.actions, ...services.actions, ...tunnels.actions] };
+}
+
+/** Static routes, less the next hops whose BFD session is down. */
+function wantedStatics(state: NodeState, config: Config, nowMs: number): Route[] {
+  return staticRoutes(
+    config.routingInstances,
+    tunnelBoundTo(config),
+    nowMs,
+    (instance, prefix, nextHop) => state.bfd.get(routeSession(instance, prefix, nextHop))?.up === true,
+  );
+}
+
+/** Sessions came up or went down: static routes go and come with them. */
+function bfdChanged(state: NodeState, nowMs: number): Stepped {
+  if (state.config === null) return { state, actions: [] };
+  // the ICD is used, or not, by its liveness
+  const pair = state.config.highAvailability === null ? state : withDirty(state, 'icd');
+  return rerouted(
+    { state: pair, actions: [] },
+    replaceRoutes(state.routes, 'static', wantedStatics(state, state.config, nowMs)),
+    nowMs,
+  );
 }
 
 /** A static route through an st0 unit needs to know the tunnel: the one that is bound to it, if it is just one. */

@@ -468,6 +468,53 @@ export interface PortStatus {
   atEnd: boolean | null;
 }
 
+/** What a BFD session is to do; src/ha/bfd.ts says when. */
+export type LivenessCommand =
+  | {
+      kind: 'open';
+      /** the caller's number for it, never used again for another */
+      session: number;
+      local: Bytes;
+      remote: Bytes;
+      routingInstance: number;
+      multihop: boolean;
+      /** packets with a lower one are dropped: 255 where none may have crossed a router */
+      minimumTtl: number;
+      /** from 49152 on */
+      sourcePort: number;
+      discriminator: number;
+      /** of the jitter, 32 bits */
+      seed: number;
+      /** key: at most 20 bytes; the caller zeroises them afterwards */
+      auth: { isMeticulous: boolean; keyId: number; key: Bytes; firstSequence: number } | null;
+    }
+  | { kind: 'close'; session: number }
+  /** At once, and then at the interval less up to a quarter; null: no more. */
+  | { kind: 'transmit'; session: number; packet: Bytes; intervalUs: number | null }
+  | { kind: 'send'; session: number; packet: Bytes }
+  /** Silence of this length since the last packet is told. */
+  | { kind: 'expect'; session: number; detectionUs: number | null };
+
+export interface LivenessEvent {
+  session: number;
+  /** the UDP payload: matched, authenticated, and it says something new; null: silence */
+  packet: Bytes | null;
+  timeNs: bigint;
+}
+
+export interface LivenessStatus {
+  session: number;
+  sent: bigint;
+  heard: bigint;
+  /** for their TTL or authentication */
+  refused: bigint;
+  /** 0n: never */
+  lastSentNs: bigint;
+  lastHeardNs: bigint;
+  /** between two packets of one interval */
+  longestGapNs: bigint;
+}
+
 /** A plane as the control thread sees it. Errors of arguments are thrown as TypeError or RangeError naming the field. */
 export interface NativePlane {
   readonly id: number;
@@ -511,6 +558,14 @@ export interface NativePlane {
   /** Keys with their salts; the caller zeroises them. */
   saKeys(node: number, direction: 'inbound' | 'outbound', indices: number[]): Bytes[];
   saStatus(node: number, direction: 'inbound' | 'outbound', indices: number[]): SaStatus[];
+
+  /**
+   * BFD sessions, in order; worker 0 carries them out at its next turn. Throws at the first that cannot be (no such session,
+   * its discriminator or addresses another's, more than 512); those before it count.
+   */
+  liveness(node: number, commands: LivenessCommand[]): void;
+  takeLiveness(node: number, most: number): LivenessEvent[];
+  livenessStatus(node: number): LivenessStatus[];
 
   /** drains: nothing is received from its ports, what it has is finished. false is shut: all is dropped. */
   setNodeRunning(node: number, running: boolean | 'runs' | 'drains' | 'shut'): void;

@@ -5,7 +5,13 @@
  */
 import type { Address } from '../model/address.js';
 import { Prefix } from '../model/prefix.js';
-import { type Adjacency, preferenceOfRoute, type Route } from './route.js';
+import {
+  type Adjacency,
+  preferenceOfRoute,
+  type Route,
+  type RouteNextHop,
+  type RouteProtocol,
+} from './route.js';
 
 /** By prefix text; never an empty list. */
 export type RoutesOfInstance = ReadonlyMap<string, readonly Route[]>;
@@ -58,6 +64,45 @@ export function changeRoutes(table: RouteTable, { add = [], removeIf }: RouteCha
     else next.set(name, routes);
   }
   return next;
+}
+
+/** With these routes of a protocol and no others; those that are as before keep their age. */
+export function replaceRoutes(
+  table: RouteTable,
+  protocol: RouteProtocol,
+  wanted: readonly Route[],
+): RouteTable {
+  const keyOf = ({ routingInstance, prefix, origin }: Route) =>
+    `${routingInstance} ${prefix.network()} ${origin}`;
+  const byKey = new Map(wanted.map((route) => [keyOf(route), route]));
+  const kept = new Set<string>();
+  for (const routes of table.values()) {
+    for (const list of routes.values()) {
+      for (const route of list) {
+        if (route.protocol !== protocol) continue;
+        const next = byKey.get(keyOf(route));
+        if (next !== undefined && isSameRoute(next, route)) kept.add(keyOf(route));
+      }
+    }
+  }
+  return changeRoutes(table, {
+    removeIf: (route) => route.protocol === protocol && !kept.has(keyOf(route)),
+    add: [...byKey].flatMap(([key, route]) => (kept.has(key) ? [] : [route])),
+  });
+}
+
+const isSameRoute = (a: Route, b: Route) =>
+  preferenceOfRoute(a) === preferenceOfRoute(b) && nextHopKey(a.nextHop) === nextHopKey(b.nextHop);
+
+function nextHopKey(nextHop: RouteNextHop): string {
+  switch (nextHop.kind) {
+    case 'address':
+      return `address ${nextHop.address}`;
+    case 'ecmp':
+      return `ecmp ${nextHop.group} ${nextHop.addresses.join(' ')}`;
+    default:
+      return Object.values(nextHop).join(' ');
+  }
 }
 
 function insert(list: readonly Route[], route: Route): Route[] {

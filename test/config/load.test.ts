@@ -89,9 +89,14 @@ describe('loadConfig', () => {
         name: 'default',
         instanceType: 'default',
         staticRoutes: [
-          { prefix: '10.20.0.0/16', preference: 5, nextHop: { kind: 'address', address: '10.1.1.1' } },
-          { prefix: '0.0.0.0/0', preference: 5, nextHop: { kind: 'address', address: '10.2.1.1' } },
-          { prefix: '192.0.2.128/25', preference: 5, nextHop: { kind: 'discard' } },
+          {
+            prefix: '10.20.0.0/16',
+            preference: 5,
+            nextHop: { kind: 'address', address: '10.1.1.1' },
+            bfd: [],
+          },
+          { prefix: '0.0.0.0/0', preference: 5, nextHop: { kind: 'address', address: '10.2.1.1' }, bfd: [] },
+          { prefix: '192.0.2.128/25', preference: 5, nextHop: { kind: 'discard' }, bfd: [] },
         ],
       },
     ]);

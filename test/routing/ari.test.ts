@@ -98,13 +98,15 @@ describe('routes of a configuration', () => {
             prefix: prefix('10.7.0.0/16'),
             preference: 5,
             nextHop: { kind: 'interface' as const, interface: 'st0.1' },
+            bfd: [],
           },
           {
             prefix: prefix('10.8.0.0/16'),
             preference: 5,
             nextHop: { kind: 'interface' as const, interface: 'st0.2' },
+            bfd: [],
           },
-          { prefix: prefix('10.9.0.0/16'), preference: 5, nextHop: { kind: 'discard' as const } },
+          { prefix: prefix('10.9.0.0/16'), preference: 5, nextHop: { kind: 'discard' as const }, bfd: [] },
         ],
       },
     ];

@@ -22,6 +22,7 @@
 //   Between the nodes of a pair: 7 asks whose packet it is, which may send it to the other    wing.cc
 //
 //   To the node itself: ARP, neighbour discovery, echo, IKE                                  local.cc
+//   BFD: sent when due, heard and watched for silence, on worker 0                           liveness.cc
 #include "forwarder.h"
 
 #include <algorithm>
@@ -126,6 +127,8 @@ bool Forwarder::poll(uint32_t worker, uint64_t now) {
   // a port that the tables do not know yet waits for them
   const size_t known = how == Running::kRuns ? shard.tables->interfaces->first_of_port.size() : 0;
   for (uint16_t port = 0; port < known; ++port) moved |= shard.receive(port);
+  if (worker == 0 && known > 0 && liveness_.due(now)) [[unlikely]]
+    moved |= shard.keep_alive(static_cast<uint16_t>(known));
   shard.retry_pending();
   if (worker == 0) shard.tick_neighbours();
   shard.expire();
@@ -161,17 +164,20 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
       case Stage::kOriginate:
         shard.send_own(frames[i]);
         break;
+      case Stage::kLiveness:
+        shard.hear_bfd(frames[i]);
+        break;
     }
   }
   shard.flush_all();
 }
 
 uint64_t Forwarder::next_deadline(uint32_t worker) const {
-  if (!running()) return 0;
+  if (!running()) return ~0ull;  // it drops what comes, and does nothing by itself
   const Shard& shard = *shards_[worker];
   uint64_t earliest = shard.sessions.next_deadline();
   if (shard.flow_memory) earliest = std::min(earliest, shard.flow_memory->next_deadline());
-  if (worker == 0) earliest = std::min(earliest, shard.next_tick);
+  if (worker == 0) earliest = std::min({earliest, shard.next_tick, liveness_.next_deadline()});
   if (!shard.pending.empty()) earliest = std::min(earliest, shard.pending.front().since + Shard::kPendingNs);
   return earliest;
 }
@@ -345,6 +351,7 @@ bool Forwarder::collect(uint64_t oldest) {
   for (auto& shard : shards_) shard->sessions.populate(kAheadBytes);
   std::erase_if(retired_, [&](const Retired& retired) { return retired.version <= oldest; });
   const bool closing = collect_ports() | collect_taps(oldest);
+  liveness_.collect();
   std::erase_if(changes_, [](const auto& change) { return change->applied.load(std::memory_order_acquire); });
   // a change that no worker has made yet names its SA
   if (!changes_.empty()) return true;

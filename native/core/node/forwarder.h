@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../esp/sa.h"
+#include "../liveness/liveness.h"
 #include "../session/session_table.h"
 #include "neighbour.h"
 #include "node.h"
@@ -69,6 +70,10 @@ class Forwarder : public Node {
   uint32_t neighbour(uint16_t interface, const Address& address);
   NeighbourTable& neighbours() { return neighbours_; }
 
+  // BFD sessions; worker 0 sends and hears.
+  Liveness& liveness() { return liveness_; }
+  const Liveness& liveness() const { return liveness_; }
+
   Statistic statistic(uint32_t index) const;  // summed over workers
   NonceAudit nonce_audit() const;
   // Any thread, for show: a page of one worker's sessions; see SessionTable::read.
@@ -114,6 +119,7 @@ class Forwarder : public Node {
   Slab<InboundSa> inbound_;
   Slab<OutboundSa> outbound_;
   PathMtus path_mtus_;
+  Liveness liveness_;
   std::vector<std::unique_ptr<SaChange>> changes_;  // not yet carried out by all
   NonceWitnesses witnesses_;
   struct Retired {

@@ -141,6 +141,8 @@ void Forwarder::Shard::local(FrameIndex index) {
             return tables->flow->punt_ike ? punt(index) : drop(index, DropReason::unsupported);
         }
       }
+      if (frame.destination_port == bfd::kSingleHopPort || frame.destination_port == bfd::kMultihopPort)
+        return hear_bfd(index);
       if (tables->flow->punt_ike && frame.destination_port == kIkePort) return punt(index);
       return drop(index, DropReason::unsupported);
     default:

@@ -103,6 +103,11 @@ struct Forwarder::Shard {
   void probe(uint32_t neighbour, const uint64_t* mac);
   bool is_own(FrameIndex index, const Address& address) const;  // of the interface that it came in on
 
+  // liveness.cc
+  PENSTOCK_COLD bool keep_alive(uint16_t known_ports);
+  PENSTOCK_COLD void hear_bfd(FrameIndex index);
+  bool send_bfd(const LivenessOptions& session, const uint8_t* bfd, uint32_t length);
+
   // session.cc
   void queue_session(FrameIndex index, const NextHop& next);
   void session_stage();

@@ -29,7 +29,7 @@ constexpr uint32_t kJumboChunks = 3;    // that a jumbo frame takes, one after t
 constexpr uint32_t kBurst = 64;
 
 // Where a frame goes on after a hand-over to the worker that owns it.
-enum class Stage : uint8_t { kParse, kSession, kSeal, kService, kReturn, kOriginate };
+enum class Stage : uint8_t { kParse, kSession, kSeal, kService, kReturn, kOriginate, kLiveness };
 
 struct alignas(64) Frame {
   // the port's

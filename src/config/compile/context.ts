@@ -118,6 +118,26 @@ export class Context {
     return name.includes('/') ? this.path(name) : name;
   }
 
+  /** What a file or an environment variable holds, or the text itself; undefined when it cannot be had, which is reported. */
+  secretText(at: Path, source: 'file' | 'env' | 'hex' | 'ascii', given: string): string | undefined {
+    if (source === 'hex' || source === 'ascii') return given;
+    if (source === 'env') {
+      const value = this.surroundings.variable(given);
+      if (value === undefined) this.report(at, `environment variable ${given} is not set`);
+      return value;
+    }
+    const path = this.path(given);
+    try {
+      return this.surroundings.readFile(path);
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      const reason =
+        code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'permission denied' : String(code);
+      this.report(at, `cannot read ${path}: ${reason}`);
+      return undefined;
+    }
+  }
+
   socketPath(at: Path, path: string | undefined): string | null {
     if (path === undefined) return null;
     const full = this.path(path);

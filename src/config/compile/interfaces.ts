@@ -1,4 +1,4 @@
-import type { Family } from '../../model/address.js';
+import type { Address, Family } from '../../model/address.js';
 import { Prefix } from '../../model/prefix.js';
 import { notAHost, parseAddress, parsePrefix } from '../address.js';
 import type { InterfaceConfig, PortConfig, PortKind } from '../config.js';
@@ -219,6 +219,11 @@ export class Reach {
   /** The routing instance in which the address is our own. */
   instanceOfOwn(address: string): string | undefined {
     return this.#own.get(String(parseAddress(address)));
+  }
+
+  /** Our address on the link that the address is on. */
+  ownTowards(instance: string, address: Address): Address | undefined {
+    return this.#connected.get(instance)?.find((link) => link.contains(address))?.address;
   }
 
   connected(instance: string, address: string): boolean {

@@ -5,12 +5,14 @@ import type {
   AutoRouteInjectionConfig,
   EcmpMemberConfig,
   LoadBalance,
+  RouteBfdConfig,
   RoutingInstanceConfig,
   StaticRouteConfig,
 } from '../config.js';
 import { limits } from '../limits.js';
 import type { Path } from '../problem.js';
 import type { ConfigDocument } from '../schema.js';
+import { type BfdDocument, nextHopSession } from './bfd.js';
 import type { Context } from './context.js';
 import type { Reach } from './interfaces.js';
 import { ecmpHash, loadBalancing } from './policy.js';
@@ -111,24 +113,63 @@ function routesOf(
   if (leads === (discard !== undefined)) {
     context.report(at, `${leads ? 'says both' : 'leads nowhere'}; write next-hop or discard`, 'key');
   }
-  if (!leads) return [{ prefix, preference, nextHop: { kind: 'discard' } }];
+  const detection = entry['bfd-liveness-detection'];
+  if (!leads) {
+    if (detection !== undefined)
+      context.report([...at, 'bfd-liveness-detection'], 'there is no next hop to watch; remove it', 'key');
+    return [{ prefix, preference, nextHop: { kind: 'discard' }, bfd: [] }];
+  }
   const hops: Hop[] = [];
   nextHops.forEach((text, i) => {
     const target = nextHopOf(context, [...at, 'next-hop', i], text, prefix, instance, reach);
     if (target !== undefined) hops.push({ at: [...at, 'next-hop', i], target, preference });
   });
-  for (const [text, { member, weight, preference: own }] of Object.entries(qualified)) {
+  const sessions = new Map<Hop, Watch>();
+  if (detection !== undefined)
+    for (const hop of hops) sessions.set(hop, { at: [...at, 'bfd-liveness-detection'], document: detection });
+  for (const [text, qualifiedHop] of Object.entries(qualified)) {
+    const { member, weight, preference: own, 'bfd-liveness-detection': ownDetection } = qualifiedHop;
     const place = [...at, 'qualified-next-hop', text];
     const target = nextHopOf(context, place, text, prefix, instance, reach);
-    if (target !== undefined)
-      hops.push({ at: place, target, preference: own ?? preference, name: member, weight });
+    if (target === undefined) continue;
+    const hop = { at: place, target, preference: own ?? preference, name: member, weight };
+    hops.push(hop);
+    if (ownDetection !== undefined)
+      sessions.set(hop, { at: [...place, 'bfd-liveness-detection'], document: ownDetection });
+    else if (detection !== undefined)
+      sessions.set(hop, { at: [...at, 'bfd-liveness-detection'], document: detection });
   }
   checkHops(context, hops);
   return [...groupBy(hops)].map(([of, list]) => ({
     prefix,
     preference: of,
     nextHop: list.length === 1 ? list[0]!.target : ecmpOf(context, list, balance(prefix)),
+    bfd: list.flatMap((hop): RouteBfdConfig[] => {
+      const watch = sessions.get(hop);
+      return watch === undefined ? [] : guarded(context, watch, hop, instance, reach);
+    }),
   }));
+}
+
+/** A bfd-liveness-detection, and where it stands. */
+interface Watch {
+  readonly at: Path;
+  readonly document: BfdDocument;
+}
+
+function guarded(
+  context: Context,
+  { at, document }: Watch,
+  { target }: Hop,
+  instance: string,
+  reach: Reach,
+): RouteBfdConfig[] {
+  if (target.kind === 'interface') {
+    context.report(at, `${target.interface} is no neighbour to watch; write an address as next hop`, 'key');
+    return [];
+  }
+  const peer = nextHopSession(context, at, document, target.address, instance, reach);
+  return peer === undefined ? [] : [{ nextHop: target.address, peer }];
 }
 
 interface Hop {

@@ -338,21 +338,7 @@ function keyText(
     context.report(at, `looks like a key; write { hex: … }, or ${source === 'file' ? 'a path' : 'a name'}`);
     return undefined;
   }
-  if (source === 'env') {
-    const value = context.surroundings.variable(given);
-    if (value === undefined) context.report(at, `environment variable ${given} is not set`);
-    return value;
-  }
-  const path = context.path(given);
-  try {
-    return context.surroundings.readFile(path);
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    const reason =
-      code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'permission denied' : String(code);
-    context.report(at, `cannot read ${path}: ${reason}`);
-    return undefined;
-  }
+  return context.secretText(at, source, given);
 }
 
 function compileSelectors(

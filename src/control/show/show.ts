@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { issueText } from '../protocol.js';
 import { showTunnelDistribution, showTunnelMap, showTunnelMapSummary } from './anchors.js';
+import { showBfdSessions } from './bfd.js';
 import { showCounters, showNeighbours, showPorts, showWorkers } from './machine.js';
 import type { NodeView } from './node-view.js';
 import { showForwardingTable, showRoutes } from './routes.js';
@@ -21,6 +22,13 @@ function view<P extends z.ZodType, R>(params: P, make: (node: NodeView, params: 
 }
 
 const views: { readonly [V in ViewName]: (node: NodeView, params: unknown) => Views[V] } = {
+  'bfd-session': view(
+    z.strictObject({
+      level: z.enum(['detail', 'extensive']).optional(),
+      address: z.string().max(63).optional(),
+    }),
+    showBfdSessions,
+  ),
   route: view(z.strictObject({ table: name }), showRoutes),
   session: view(
     z.strictObject({

@@ -27,6 +27,50 @@ export interface NextHopView {
   readonly status: 'UP' | 'DOWN';
 }
 
+export interface BfdSessionView {
+  readonly address: string;
+  readonly localAddress: string;
+  readonly routingInstance: string;
+  readonly state: 'AdminDown' | 'Down' | 'Init' | 'Up';
+  /** null: multihop, or its neighbour is on no link */
+  readonly interface: string | null;
+  readonly multihop: boolean;
+  /** null: nothing was heard, so nothing is expected */
+  readonly detectionSeconds: number | null;
+  /** null: the neighbour wants to hear nothing */
+  readonly transmitIntervalSeconds: number | null;
+  readonly receiveIntervalSeconds: number | null;
+  readonly multiplier: number;
+  /** who goes by it, e.g. Static */
+  readonly clients: readonly string[];
+  /** in the state that it is in */
+  readonly sinceSeconds: number;
+  readonly localDiagnostic: string;
+  readonly remoteDiagnostic: string;
+  readonly remoteState: 'AdminDown' | 'Down' | 'Init' | 'Up';
+  readonly localMinimumTransmitSeconds: number;
+  readonly localMinimumReceiveSeconds: number;
+  readonly remoteMinimumTransmitSeconds: number;
+  readonly remoteMinimumReceiveSeconds: number;
+  readonly remoteMultiplier: number;
+  readonly localDiscriminator: number;
+  /** 0: unknown */
+  readonly remoteDiscriminator: number;
+  readonly authentication: { readonly algorithm: string; readonly keyId: number } | null;
+  /** new parameters wait for the neighbour's answer */
+  readonly isPolling: boolean;
+  readonly ups: number;
+  readonly downs: number;
+  readonly packetsSent: bigint;
+  readonly packetsHeard: bigint;
+  /** for their TTL or authentication */
+  readonly packetsRefused: bigint;
+  /** between two packets of ours, since the interval last changed */
+  readonly longestGapSeconds: number;
+  /** null: never */
+  readonly heardAt: string | null;
+}
+
 /** An entry of the forwarding table: a route that is used. */
 export interface ForwardingEntryView {
   readonly destination: string;
@@ -295,6 +339,16 @@ export interface PortView {
 
 /** What can be asked for, and what comes back. */
 export interface Views {
+  'bfd-session': {
+    /** how much of it is printed for people */
+    readonly level: 'brief' | 'detail' | 'extensive';
+    readonly sessions: readonly BfdSessionView[];
+    /** those that named a session */
+    readonly clients: number;
+    /** packets a second */
+    readonly cumulativeTransmitRate: number;
+    readonly cumulativeReceiveRate: number;
+  };
   readonly route: { readonly routes: readonly RouteView[] };
   readonly session: SessionsView;
   readonly 'security-associations': SasView;
