@@ -181,7 +181,7 @@ export const logicalInterface = () => {
 };
 
 /** A text that may be a key written in the wrong place: no message shows it. */
-const hidden = (advice: string) =>
+export const hidden = (advice: string) =>
   z
     .string({ error: `not a text; write ${advice}` })
     .min(1, { error: `empty; write ${advice}` })

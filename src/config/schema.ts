@@ -538,9 +538,9 @@ const keyChains = f.section({
         f.section({
           secret: z.strictObject(
             {
-              ascii: hidden('the key itself'),
-              file: hidden('the path of a file with the key'),
-              env: hidden('the name of an environment variable'),
+              ascii: f.hidden('the key itself'),
+              file: f.hidden('the path of a file with the key'),
+              env: f.hidden('the name of an environment variable'),
             },
             {
               error: (issue) =>

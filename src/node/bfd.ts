@@ -6,11 +6,11 @@
  * the same ends share one session, with the shorter of their intervals, as Junos has it.
  */
 import { createHash } from 'node:crypto';
-import type { BfdPeerConfig, Config } from '../config/config.js';
+import type { BfdPeerConfig, BfdTargetConfig, Config, LivenessConfig } from '../config/config.js';
 import { type BfdAction, type BfdEvent, type BfdSession, beginBfd, stepBfd } from '../ha/bfd.js';
 import type { Bytes } from '../pipeline/native.js';
 import { adjacencies } from '../routing/table.js';
-import { decodeBfd, encodeBfd } from '../wire/bfd.js';
+import { bfdTtl, decodeBfd, encodeBfd } from '../wire/bfd.js';
 import type { BfdChange, BfdCommand, NodeAction } from './event.js';
 import { groupBy } from './group-by.js';
 import type { Stepped } from './services.js';
@@ -51,8 +51,11 @@ export const routeSession = (
   nextHop: { toString(): string },
 ) => `route ${routingInstance} ${prefix} ${nextHop}`;
 
+export const probeSession = (group: number) => `probe ${group}`;
+export const monitorSession = (address: { toString(): string }) => `monitor ${address}`;
+
 /** Those who want sessions by what a configuration says; one line for each. */
-const users: readonly ((config: Config) => readonly BfdWant[])[] = [routeSessions];
+const users: readonly ((config: Config) => readonly BfdWant[])[] = [routeSessions, pairSessions];
 
 /** All sessions that a configuration wants. Pure. */
 export function bfdSessions(config: Config): readonly BfdWant[] {
@@ -69,6 +72,57 @@ function routeSessions({ routingInstances }: Config): BfdWant[] {
       })),
     ),
   );
+}
+
+/** Of a pair: the ICL, the ICD, what groups are probed and monitored by. */
+function pairSessions({ highAvailability: pair }: Config): BfdWant[] {
+  if (pair === null) return [];
+  const { peer, localIp, groups } = pair;
+  const wants: BfdWant[] = [];
+  const want = (name: string, client: string, of: Ends, liveness: LivenessConfig) => {
+    if (!wants.some((other) => other.name === name))
+      wants.push({ name, client, peer: peerConfig(of, liveness) });
+  };
+  // loopback to loopback, mostly: both nodes take it for multihop, wherever the addresses are
+  const link = { local: localIp, remote: peer.ip, routingInstance: peer.routingInstance, multihop: true };
+  want('icl', 'High-availability ICL', link, peer.liveness);
+  if (peer.forwarding !== null) {
+    const { localIp: local, peerIp: remote, routingInstance, liveness } = peer.forwarding;
+    want('icd', 'High-availability ICD', { local, remote, routingInstance, multihop: true }, liveness);
+  }
+  const target = (name: string, client: string, of: BfdTargetConfig) => {
+    const { source: local, destination: remote, routingInstance, sessionType, liveness } = of;
+    want(name, client, { local, remote, routingInstance, multihop: sessionType === 'multihop' }, liveness);
+  };
+  for (const { id, activenessProbe, monitor } of groups) {
+    if (activenessProbe?.kind === 'bfd')
+      target(probeSession(id), `SRG${id} activeness probe`, activenessProbe);
+    for (const { bfdLiveliness } of monitor.objects)
+      for (const member of bfdLiveliness?.members ?? [])
+        target(monitorSession(member.destination), `SRG${id} monitor`, member);
+  }
+  return wants;
+}
+
+type Ends = Pick<BfdPeerConfig, 'local' | 'remote' | 'routingInstance' | 'multihop'>;
+
+function peerConfig(ends: Ends, liveness: LivenessConfig): BfdPeerConfig {
+  const { minimumIntervalMs, minimumReceiveIntervalMs, multiplier, authentication } = liveness;
+  return {
+    ...ends,
+    minimumTtl: ends.multihop ? 1 : bfdTtl,
+    minimumTransmitMs: minimumIntervalMs,
+    minimumReceiveMs: minimumReceiveIntervalMs,
+    multiplier,
+    auth:
+      authentication === null
+        ? null
+        : {
+            isMeticulous: authentication.algorithm === 'meticulous-keyed-sha-1',
+            keyId: authentication.keyId,
+            key: authentication.key,
+          },
+  };
 }
 
 /** With the sessions that this configuration wants, and no others; those that stay go on. */
