@@ -236,6 +236,8 @@ Napi::Value PlaneBinding::drop_records(const Napi::CallbackInfo& info) {
     entry["destination"] = record_address(env, record, record.destination);
     entry["sourcePort"] = number(env, record.source_port);
     entry["destinationPort"] = number(env, record.destination_port);
+    entry["interface"] = number(env, record.interface);
+    entry["identification"] = number(env, record.identification);
     out[i] = entry;
   }
   return out;

@@ -78,7 +78,7 @@ function hopText(nextHop: string, via: string | null, hidden: boolean): string {
   return via === null ? to : `${to} via ${via}`;
 }
 
-function sessionText({ sessions, totalSessions }: Views['session']): Lines {
+function sessionText({ tunnelSessions, sessions, totalSessions }: Views['session']): Lines {
   const wing = (
     name: string,
     { source, sourcePort, destination, destinationPort, protocol, ...rest }: WingView,
@@ -86,6 +86,10 @@ function sessionText({ sessions, totalSessions }: Views['session']): Lines {
     `  ${name}: ${source}/${sourcePort} --> ${destination}/${destinationPort};${protocol}, Conn Tag: 0x0, If: ${rest.interface}, ` +
     `Pkts: ${rest.packets}, Bytes: ${rest.bytes}, HA Wing State: ${rest.haWingState},`;
   return [
+    ...tunnelSessions.flatMap(({ sessionId, haState, in: wingIn }) => [
+      `Session ID: ${sessionId}, Policy name: N/A, HA State: ${haState}, Timeout: N/A, Session State: Valid`,
+      wing('In', wingIn),
+    ]),
     ...sessions.flatMap(({ sessionId, policyName, haState, timeoutSeconds, sessionState, ...wings }) => [
       `Session ID: ${sessionId}, Policy name: ${policyName}, HA State: ${haState}, Timeout: ${timeoutSeconds}, Session State: ${sessionState}`,
       wing('In', wings.in),
@@ -394,10 +398,13 @@ function counterText({ counters, filters }: Views['counters']): Lines {
 
 function dropText({ records }: Views['packet-drop']): Lines {
   if (records.length === 0) return ['No packet was dropped'];
-  return records.map(({ time, source, sourcePort, destination, destinationPort, protocol, port, words }) => {
+  return records.map(({ time, source, destination, identification, port, words, ...rest }) => {
+    const id = identification === null ? '' : `,ipid-${identification}`;
     const flow =
-      source === null ? '-' : `${source}/${sourcePort}-->${destination}/${destinationPort};${protocol}`;
-    return `${time.slice(11, 23)}:LSYS-ID-00 ${flow},${port},Dropped by FLOW:${words}`;
+      source === null
+        ? '-'
+        : `${source}/${rest.sourcePort}-->${destination}/${rest.destinationPort};${rest.protocol}${id}`;
+    return `${time.slice(11, 23)}:LSYS-ID-00 ${flow},${rest.interface ?? port},Dropped by FLOW:${words}`;
   });
 }
 

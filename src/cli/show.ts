@@ -173,14 +173,16 @@ async function askAt(socket: string, what: ViewName, params: Record<string, unkn
 async function ask(client: ControlClient, what: ViewName, params: Record<string, unknown>): Promise<object> {
   if (what !== 'session') return (await client.request('show', { what, ...params })) as object;
   const sessions: SessionsView['sessions'][number][] = [];
+  const tunnelSessions: SessionsView['tunnelSessions'][number][] = [];
   let page: SessionsView;
   let from: object = {};
   do {
     page = (await client.request('show', { what, ...params, ...from })) as SessionsView;
+    tunnelSessions.push(...page.tunnelSessions);
     sessions.push(...page.sessions);
     from = page.next ?? {};
   } while (page.next !== null);
-  return { sessions, totalSessions: page.totalSessions };
+  return { tunnelSessions, sessions, totalSessions: page.totalSessions };
 }
 
 /** Throws Exit with what is meant, or what there is. */

@@ -124,6 +124,12 @@ export function tunnelSituation(state: NodeState, tunnel: Tunnel): { situation?:
     : { situation: { ...plain, served, backupServes: group.processPacketOnBackup } };
 }
 
+/** Whether its group, if it has one, is active here. */
+export function isServedHere(state: NodeState, tunnel: Tunnel): boolean {
+  const { situation } = tunnelSituation(state, tunnel);
+  return situation === undefined || situation.served === 'here';
+}
+
 /** Whether what comes by this tunnel is dropped here. */
 export function isStandby(state: NodeState, tunnel: Tunnel): boolean {
   const { situation } = tunnelSituation(state, tunnel);

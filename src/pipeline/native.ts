@@ -246,6 +246,10 @@ export interface DropRecord {
   destination: Bytes | null;
   sourcePort: number;
   destinationPort: number;
+  /** the node's number; 65535: none */
+  interface: number;
+  /** of an IPv4 header; 0 of another packet */
+  identification: number;
 }
 
 export interface Punt {

@@ -166,6 +166,23 @@ inet.0: 2 destinations, 2 routes (2 active, 0 holddown, 0 hidden)
     const lines = showText('session', {
       totalSessions: 1,
       next: null,
+      tunnelSessions: [
+        {
+          sessionId: 51,
+          haState: 'Backup',
+          in: {
+            protocol: 'esp',
+            haWingState: 'Active',
+            source: '10.177.177.77',
+            sourcePort: 0,
+            destination: '10.165.251.200',
+            destinationPort: 0,
+            interface: 'lo0.10',
+            packets: 0n,
+            bytes: 0n,
+          },
+        },
+      ],
       sessions: [
         {
           sessionId: 22_363n,
@@ -199,6 +216,8 @@ inet.0: 2 destinations, 2 routes (2 active, 0 holddown, 0 hidden)
       ],
     });
     expect(lines).toEqual([
+      'Session ID: 51, Policy name: N/A, HA State: Backup, Timeout: N/A, Session State: Valid',
+      '  In: 10.177.177.77/0 --> 10.165.251.200/0;esp, Conn Tag: 0x0, If: lo0.10, Pkts: 0, Bytes: 0, HA Wing State: Active,',
       'Session ID: 22363, Policy name: default-permit/9, HA State: Active, Timeout: 1714, Session State: Valid',
       '  In: 192.168.100.33/13623 --> 10.177.177.77/22;tcp, Conn Tag: 0x0, If: ge-0/0/2.0, Pkts: 1560, Bytes: 106121, HA Wing State: Active,',
       '  Out: 10.177.177.77/22 --> 192.168.100.33/13623;tcp, Conn Tag: 0x0, If: ge-0/0/4.0, Pkts: 0, Bytes: 0, HA Wing State: Active,',
@@ -404,18 +423,20 @@ MNHA_SRX2: http-profile HTTP status 500
       destination: '192.168.100.33',
       destinationPort: 12_692,
       protocol: 'tcp',
+      identification: 61_105,
       port: 'ge-0/0/4',
+      interface: 'ge-0/0/4.0',
       reason: 'notSyn',
       words: 'First path Pkt not syn',
     };
     expect(showText('packet-drop', { records: [record] })).toEqual([
-      '14:47:10.648:LSYS-ID-00 10.177.177.77/22-->192.168.100.33/12692;tcp,ge-0/0/4,Dropped by FLOW:First path Pkt not syn',
+      '14:47:10.648:LSYS-ID-00 10.177.177.77/22-->192.168.100.33/12692;tcp,ipid-61105,ge-0/0/4.0,Dropped by FLOW:First path Pkt not syn',
     ]);
     expect(showText('packet-drop', { records: [] })).toEqual(['No packet was dropped']);
   });
 
   it('of what is empty', () => {
-    expect(showText('session', { sessions: [], totalSessions: 0, next: null })).toEqual([
+    expect(showText('session', { tunnelSessions: [], sessions: [], totalSessions: 0, next: null })).toEqual([
       'Total sessions: 0',
     ]);
     expect(showText('neighbours', { neighbours: [] })).toEqual(['Total entries: 0']);

@@ -124,6 +124,7 @@ describe('a gateway', () => {
       destination: '10.99.0.1',
       protocol: 'udp',
       port: 'ge-0/0/0',
+      interface: 'ge-0/0/0.0',
       words: 'No route',
     });
     expect(Math.abs(Date.parse(drop!.time) - Date.now())).toBeLessThan(60_000);

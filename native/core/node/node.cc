@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../packet/icmp.h"
+#include "../packet/ipv4.h"
 #include "../packet/parse.h"
 #include "plane.h"
 
@@ -138,9 +139,12 @@ void Node::record_drop(uint32_t worker, uint64_t now, FrameIndex index, DropReas
   record.protocol = frame.protocol;
   record.source_port = frame.source_port;
   record.destination_port = frame.destination_port;
+  record.interface = frame.interface;
+  record.identification = 0;
   const uint8_t* header = plane_->pool().data(index) + frame.l3;
   if (frame.version == 4 && frame.l3 + 20u <= frame.length) {
     record.version = 4;
+    record.identification = ipv4::identification(header);
     std::memcpy(record.source, header + 12, 4);
     std::memcpy(record.destination, header + 16, 4);
   } else if (frame.version == 6 && frame.l3 + 40u <= frame.length) {

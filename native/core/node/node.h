@@ -25,6 +25,8 @@ struct DropRecord {
   uint8_t protocol;
   uint16_t source_port;
   uint16_t destination_port;
+  uint16_t interface;       // of a forwarder's
+  uint16_t identification;  // of an IPv4 header, else 0
   uint8_t source[16];
   uint8_t destination[16];
 };

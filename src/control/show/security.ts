@@ -69,7 +69,7 @@ function saView(
 
 /** What was dropped last, the newest first. */
 export function showDrops(
-  { dataplane, node, coreEpochMs, portNames }: NodeView,
+  { state, dataplane, node, coreEpochMs, portNames }: NodeView,
   params: { most?: number | undefined },
 ): Views['packet-drop'] {
   const text = (bytes: Uint8Array | null) => (bytes === null ? null : String(new Address(bytes)));
@@ -82,7 +82,9 @@ export function showDrops(
       destination: text(record.destination),
       destinationPort: record.destinationPort,
       protocol: protocolName(record.protocol),
+      identification: record.source?.length === 4 ? record.identification : null,
       port: portNames[record.port] || String(record.port),
+      interface: state.numberings.interfaces.nameOf(record.interface) ?? null,
       reason: definition?.camelName ?? String(record.reason),
       words: definition?.words ?? '',
     };

@@ -1,10 +1,11 @@
 import { Address } from '../../model/address.js';
+import { isServedHere } from '../../node/icd.js';
 import type { NodeState } from '../../node/state.js';
 import { policyKey } from '../../node/tables.js';
-import type { SessionWing } from '../../pipeline/native.js';
+import type { SaStatus, SessionWing } from '../../pipeline/native.js';
 import { adjacencies } from '../../routing/table.js';
 import { type NodeView, protocolName } from './node-view.js';
-import type { SessionsView, WingView } from './views.js';
+import type { SessionsView, TunnelSessionView, WingView } from './views.js';
 
 const mostInAPage = 1_000;
 
@@ -17,9 +18,10 @@ export function showSessions(
   const names = namesOf(state);
   const first = params.worker ?? 0;
   let cursor = BigInt(params.cursor ?? 0);
+  const ofFirstPage = first === 0 && cursor === 0n ? tunnelSessions(view) : [];
   const found: SessionsView['sessions'][number][] = [];
   for (let worker = first; worker < dataplane.workers; worker++, cursor = 0n) {
-    if (found.length >= mostInAPage) return page(view, found, { worker, cursor: '0' });
+    if (found.length >= mostInAPage) return page(view, found, { worker, cursor: '0' }, ofFirstPage);
     const part = dataplane.native.sessions(node, worker, cursor, mostInAPage - found.length);
     for (const session of part.sessions) {
       found.push({
@@ -34,17 +36,54 @@ export function showSessions(
         out: wingOf(session.out, names.interface(session.out)),
       });
     }
-    if (part.cursor !== null) return page(view, found, { worker, cursor: String(part.cursor) });
+    if (part.cursor !== null) return page(view, found, { worker, cursor: String(part.cursor) }, ofFirstPage);
   }
-  return page(view, found, null);
+  return page(view, found, null, ofFirstPage);
 }
 
 function page(
   { dataplane, node }: NodeView,
   sessions: SessionsView['sessions'],
   next: SessionsView['next'],
+  tunnelSessions: SessionsView['tunnelSessions'],
 ): SessionsView {
-  return { sessions, totalSessions: dataplane.native.sessionCount(node), next };
+  return { tunnelSessions, sessions, totalSessions: dataplane.native.sessionCount(node), next };
+}
+
+/** ESP sessions, as the reference shows them: both nodes have the tunnel, and one of them serves it. */
+function tunnelSessions({ state, dataplane, node }: NodeView): TunnelSessionView[] {
+  const { config } = state;
+  if (config === null || config.highAvailability === null) return [];
+  const tunnels = [...state.tunnels.values()];
+  const indices = tunnels.flatMap(({ inbound }) => inbound.map(({ index }) => index));
+  const statuses = new Map(
+    dataplane.native.saStatus(node, 'inbound', indices).map((status) => [status.index, status]),
+  );
+  return tunnels.map(({ tunnel, inbound }) => {
+    const own = config.interfaces.find(({ addresses }) =>
+      addresses.some(({ address }) => address.equals(tunnel.localAddress)),
+    );
+    const total = (of: (status: SaStatus) => bigint) =>
+      inbound.reduce((sum, { index }) => {
+        const status = statuses.get(index);
+        return status === undefined ? sum : sum + of(status);
+      }, 0n);
+    return {
+      sessionId: tunnel.id,
+      haState: isServedHere(state, tunnel) ? 'Active' : 'Backup',
+      in: {
+        source: String(tunnel.gateway),
+        sourcePort: 0,
+        destination: String(tunnel.localAddress),
+        destinationPort: 0,
+        protocol: 'esp',
+        interface: own?.name ?? tunnel.bindInterface,
+        packets: total(({ packets }) => packets),
+        bytes: total(({ bytes }) => bytes),
+        haWingState: 'Active',
+      },
+    };
+  });
 }
 
 function wingOf(wing: SessionWing, interfaceName: string): WingView {

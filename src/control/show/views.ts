@@ -170,7 +170,18 @@ export interface SessionView {
   readonly out: WingView;
 }
 
+/** A tunnel as a session of its own, which the nodes of a pair have both. */
+export interface TunnelSessionView {
+  /** of the tunnel, the same on both nodes */
+  readonly sessionId: number;
+  /** Active where the tunnel's services redundancy group is, else Backup */
+  readonly haState: 'Active' | 'Backup';
+  readonly in: WingView;
+}
+
 export interface SessionsView {
+  /** of a node of a pair, on the first page */
+  readonly tunnelSessions: readonly TunnelSessionView[];
   readonly sessions: readonly SessionView[];
   readonly totalSessions: number;
   /** asks for the next page; null: this was the last */
@@ -304,7 +315,11 @@ export interface DropView {
   readonly destination: string | null;
   readonly destinationPort: number;
   readonly protocol: string;
+  /** of the IPv4 header; null: another packet's */
+  readonly identification: number | null;
   readonly port: string;
+  /** with its unit; null: none */
+  readonly interface: string | null;
   readonly reason: string;
   readonly words: string;
 }
