@@ -5,6 +5,7 @@
 //   tables_binding.cc  publish
 //   sa_binding.cc      security associations
 //   liveness_binding.cc BFD sessions
+//   sync_binding.cc    what a pair shares
 //   capture_binding.cc what passes, copied for whoever watches
 //   show_binding.cc    what show prints: counters, sessions, neighbours, records
 #pragma once
@@ -86,6 +87,12 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   void liveness(const Napi::CallbackInfo& info);
   Napi::Value take_liveness(const Napi::CallbackInfo& info);
   Napi::Value liveness_status(const Napi::CallbackInfo& info);
+  void sync_command(const Napi::CallbackInfo& info);
+  Napi::Value sync_pull(const Napi::CallbackInfo& info);
+  Napi::Value sync_apply(const Napi::CallbackInfo& info);
+  Napi::Value sync_status(const Napi::CallbackInfo& info);
+  Napi::Value sa_sequences(const Napi::CallbackInfo& info);
+  void change_numbers(const Napi::CallbackInfo& info);
 
   Napi::Value counters(const Napi::CallbackInfo& info);
   Napi::Value counter_totals(const Napi::CallbackInfo& info);

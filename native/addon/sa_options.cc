@@ -128,6 +128,8 @@ OutboundSaOptions read_outbound_sa(const Arg& entry, uint32_t workers) {
   const Arg counter = entry.get("firstCounter");
   if (!counter.missing()) out.first_counter = counter.big(0, esp::kLastIvCounter);
   out.next_sequence = entry.get("nextSequence").big(1);
+  const Arg gate = entry.get("gate");
+  if (!gate.missing()) out.gate = gate.big();
   out.df_bit = static_cast<DfBit>(entry.get("dfBit").choice({"copy", "set", "clear"}));
   out.dscp = entry.get("dscp").integer<int>(-1, 63);
   out.mtu = entry.get("mtu").integer<uint16_t>(68, 9600);
@@ -164,6 +166,7 @@ Napi::Object sa_status(Napi::Env env, uint32_t index, const OutboundSa& sa) {
   drops["seqCycled"] = big(env, sa.drops.seq_cycled);
   drops["ivExhausted"] = big(env, sa.drops.iv_exhausted);
   drops["tooBig"] = big(env, sa.drops.too_big);
+  drops["gate"] = big(env, sa.drops.gate);
   out["drops"] = drops;
   return out;
 }

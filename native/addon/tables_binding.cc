@@ -366,10 +366,39 @@ std::shared_ptr<const PolicyTable> read_policies(const Arg& part) {
   return table;
 }
 
+TagMap read_tags(const Arg& list) {
+  const uint32_t count = list.items(1 << 20);
+  std::vector<TagMap::Name> names;
+  names.reserve(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const Arg entry = list.at(i);
+    names.push_back({entry.get("tag").integer<uint32_t>(1, 0xffffffff),
+                     entry.get("number").integer<uint32_t>(0, 0x3fffffff),
+                     entry.get("worker").missing() ? 0 : entry.get("worker").integer<uint32_t>(0, 65'535)});
+  }
+  return TagMap(std::move(names));
+}
+
+std::shared_ptr<const SyncTable> read_sync(const Arg& part) {
+  SyncTable table;
+  table.instances = read_tags(part.get("instances"));
+  table.zones = read_tags(part.get("zones"));
+  table.tunnels = read_tags(part.get("tunnels"));
+  table.policies = read_tags(part.get("policies"));
+  table.icmp = part.get("icmp").boolean();
+  return std::make_shared<SyncTable>(std::move(table));
+}
+
 std::shared_ptr<const FlowOptions> read_flow(const Arg& part) {
   FlowOptions flow;
   const Arg punt_ike = part.get("puntIke");
   flow.punt_ike = !punt_ike.missing() && punt_ike.boolean();
+  const Arg icl = part.get("icl");
+  if (!icl.missing()) {
+    flow.icl_port = icl.get("port").integer<uint16_t>(1, 65'535);
+    const Arg tunnel = icl.get("tunnel");
+    flow.icl_tunnel = tunnel.null() ? kNoIndex : tunnel.integer<uint32_t>(0, kNoIndex - 1);
+  }
   const Arg punt_ports = part.get("puntPorts");
   if (!punt_ports.missing()) {
     flow.punt_low = punt_ports.at(0).integer<uint16_t>(0, 65535);
@@ -459,6 +488,7 @@ void PlaneBinding::publish(const Napi::CallbackInfo& info) {
   read_part(parts, "policies", fresh.policies, read_policies);
   read_part(parts, "flow", fresh.flow, read_flow);
   read_part(parts, "icd", fresh.icd, read_icd);
+  read_part(parts, "sync", fresh.sync, read_sync);
   try {
     node.publish(std::move(fresh));
   } catch (const std::invalid_argument& error) {

@@ -377,7 +377,8 @@ export class LiveConfig {
   }
 }
 
-export const sequenceName = ({ manual }: VpnConfig) => `${manual.gateway} ${manual.outbound.spi}`;
+export const sequenceName = ({ manual }: Pick<VpnConfig, 'manual'>) =>
+  `${manual.gateway} ${manual.outbound.spi}`;
 
-export const lastSequence = ({ extendedSequenceNumber }: VpnConfig) =>
+export const lastSequence = ({ extendedSequenceNumber }: Pick<VpnConfig, 'extendedSequenceNumber'>) =>
   extendedSequenceNumber ? (1n << 64n) - 1n : (1n << 32n) - 1n;

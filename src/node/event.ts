@@ -1,6 +1,7 @@
 /** What a node is told, and what it wants done. Values only; `step.ts` leads from one to the other. */
 import type { BfdAuthConfig, Config } from '../config/config.js';
 import type { Address } from '../model/address.js';
+import type { ColdSyncStatus, SrgHellos, SrgStatus } from '../model/high-availability.js';
 import type { Prefix } from '../model/prefix.js';
 import type { ChashOptions, LivenessCommand, TableParts } from '../pipeline/native.js';
 import type { Announcement } from '../routing/ari.js';
@@ -112,6 +113,10 @@ export type NodeEvent =
   | { readonly kind: 'ending' }
   /** Answers build-group. */
   | ({ readonly kind: 'group-built'; readonly group: string; readonly ticket: number } & BuiltTable)
+  /** What the peer's hello says of services redundancy groups. */
+  | { readonly kind: 'srg-hello-received'; readonly hello: SrgHellos }
+  /** whether this node has all of the peer's state */
+  | { readonly kind: 'cold-sync-changed'; readonly status: ColdSyncStatus }
   /** All the routes that are taken from the kernel now. */
   | { readonly kind: 'kernel-routes-changed'; readonly routes: readonly Route[] }
   /** On a router: a gateway that exports routes has come, or gone. addresses: its own. */
@@ -142,6 +147,8 @@ export interface OutboundSaRequest extends SaKey {
   readonly anchor: number;
   readonly epoch: number;
   readonly nextSequence: bigint;
+  /** 0n: nothing is sealed until this node takes over */
+  readonly gate?: bigint;
   /** bytes that the outer packet may have */
   readonly mtu: number;
   /** number of the instance that the outer packet is routed in */
@@ -195,6 +202,10 @@ export type NodeAction =
   | { readonly kind: 'liveness'; readonly commands: readonly BfdCommand[] }
   /** Answered by the event of the same name. */
   | { readonly kind: 'bfd-changed'; readonly changes: readonly BfdChange[] }
+  /** What the next hellos say of services redundancy groups; sent at once. */
+  | { readonly kind: 'srg-hello'; readonly hello: SrgHellos }
+  /** Whoever keeps the pair in step (sync.ts) takes the group's tunnels over, or lets go of them. */
+  | { readonly kind: 'srg-changed'; readonly id: number; readonly from: SrgStatus; readonly to: SrgStatus }
   | { readonly kind: 'report'; readonly report: Report };
 
 /** What people are told. */

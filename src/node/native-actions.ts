@@ -167,7 +167,7 @@ function inboundOptions(
 }
 
 function outboundOptions(
-  { tunnel, anchor, spi, epoch, nextSequence, mtu, routingInstance }: Omit<OutboundSaRequest, 'key'>,
+  { tunnel, anchor, spi, epoch, nextSequence, gate, mtu, routingInstance }: Omit<OutboundSaRequest, 'key'>,
   key: Uint8Array,
   nodeId: number,
 ): OutboundSaOptions {
@@ -181,6 +181,7 @@ function outboundOptions(
     nodeId,
     epoch,
     nextSequence,
+    ...(gate === undefined ? {} : { gate }),
     dfBit: tunnel.dfBit,
     dscp: tunnel.outerDscp ?? -1,
     mtu,

@@ -8,6 +8,7 @@ import type {
 } from '../config/config.js';
 import type { IcdState, Served } from '../ha/icd.js';
 import type { Address } from '../model/address.js';
+import type { ColdSyncStatus } from '../model/high-availability.js';
 import type { Prefix } from '../model/prefix.js';
 import { emptyTable, type RouteTable } from '../routing/table.js';
 import { type Anchors, noAnchors } from './anchor.js';
@@ -168,6 +169,8 @@ export interface NodeState {
   readonly reachable: ReadonlySet<string>;
   /** routes that the kernel was told of, by prefix text */
   readonly exported: ReadonlyMap<string, Prefix>;
+  /** whether this node of a pair has all of the peer's state */
+  readonly coldSync: ColdSyncStatus;
   /** routers with a session */
   readonly routers: ReadonlySet<string>;
   /** what of the other node of a pair the tables say */
@@ -218,6 +221,7 @@ export const emptyNode: NodeState = {
   adding: new Map(),
   reachable: new Set(),
   exported: new Map(),
+  coldSync: 'UNKNOWN',
   routers: new Set(),
   pair: noPair,
   ticket: 1,

@@ -34,6 +34,7 @@ import {
   withDirty,
 } from './state.js';
 import { dirtyParts, policyKey } from './tables.js';
+import { linkInstance } from './tunnel.js';
 import {
   exportOpened,
   routesSuperseded,
@@ -99,6 +100,10 @@ export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped
       return bfdChanged(state, nowMs);
     case 'ending':
       return stopBfd(state, nowMs);
+    case 'srg-hello-received':
+      return { state, actions: [] };
+    case 'cold-sync-changed':
+      return { state: { ...state, coldSync: event.status }, actions: [] };
     case 'export-opened':
       return exportOpened(state, event.router);
     case 'routes-superseded':
@@ -144,7 +149,7 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
       interfaces: numberings.interfaces.with(
         present.filter(({ kind }) => kind === 'port').map(({ name }) => name),
       ),
-      routingInstances: numberings.routingInstances.with(config.routingInstances.map(({ name }) => name)),
+      routingInstances: numberings.routingInstances.with(routingInstancesOf(config)),
       zones: numberings.zones.with(config.zones.map(({ name }) => name)),
       policies: numberings.policies.with(config.policies.map(policyKey)),
       statistics: numberings.statistics.with(statisticNames(config)),
@@ -185,6 +190,11 @@ function bfdChanged(state: NodeState, nowMs: number): Stepped {
     replaceRoutes(state.routes, 'static', wantedStatics(state, state.config, nowMs)),
     nowMs,
   );
+}
+
+function routingInstancesOf({ routingInstances, highAvailability }: Config): string[] {
+  const names = routingInstances.map(({ name }) => name);
+  return highAvailability?.peer.linkEncryption == null ? names : [...names, linkInstance];
 }
 
 /** A static route through an st0 unit needs to know the tunnel: the one that is bound to it, if it is just one. */

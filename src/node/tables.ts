@@ -1,6 +1,8 @@
 /** What the native core is to go by, made of a node's state: names become numbers, addresses bytes. */
 import type { Config, FilterConfig, PolicyConfig } from '../config/config.js';
+import { textHash } from '../ha/digest.js';
 import { noMember } from '../lb/chash.js';
+import { nameTag } from '../model/name-tag.js';
 import type { Prefix } from '../model/prefix.js';
 import type {
   FilterTerm,
@@ -11,14 +13,19 @@ import type {
   PrefixBytes,
   RouteEntry,
   SpiEntry,
+  SyncEntry,
   TableParts,
+  TagEntry,
 } from '../pipeline/native.js';
 import type { Route } from '../routing/route.js';
 import { type ActiveRoute, activeRoutes, adjacencies } from '../routing/table.js';
+import { iclPort } from '../wire/icl.js';
 import { filtersOf, forwardingOf } from './forwarding.js';
 import { isActive, probePorts } from './health.js';
 import { icdEntry, interfaceSituation, isStandby, tunnelSituation } from './icd.js';
+import type { Numbering } from './numbering.js';
 import { memberStatistic, type NodeState, type Part, termStatistic } from './state.js';
+import { linkTunnelId } from './tunnel.js';
 
 /** an interface that is gone keeps its place with a tag that none has (IEEE 802.1Q reserves it) */
 const reservedVlan = 4095;
@@ -40,13 +47,18 @@ export function dirtyParts(state: NodeState): TableParts {
       const { sessions, synCheck, synCheckInTunnel } = config.flow;
       const probes = config.networkMonitoring.some(({ probe }) => isActive(probe));
       const punts: { puntPorts?: [number, number] } = probes ? { puntPorts: [...probePorts] } : {};
-      return { flow: { sessions, synCheck, synCheckInTunnel, ...punts } };
+      const { highAvailability: pair } = config;
+      const isSealed = pair?.peer.linkEncryption != null;
+      const icl = pair === null ? {} : { icl: { port: iclPort, tunnel: isSealed ? linkTunnelId : null } };
+      return { flow: { sessions, synCheck, synCheckInTunnel, ...punts, ...icl } };
     },
     icd: () => ({ icd: icdEntry(state, config) }),
   };
   let parts: TableParts = {};
   for (const part of state.dirty) parts = { ...parts, ...make[part]() };
-  return parts;
+  if (config.highAvailability === null) return parts;
+  const isNamed = (['interfaces', 'policies', 'spis'] as const).some((part) => state.dirty.has(part));
+  return isNamed ? { ...parts, sync: syncEntry(state, config) } : parts;
 }
 
 /** Number of the zone of a logical interface, 0: none. */
@@ -237,6 +249,23 @@ function spiEntries(state: NodeState): SpiEntry[] {
       ...standby,
     }));
   });
+}
+
+/** What numbers of this node are called at the other node of the pair: names mean the same on both. */
+function syncEntry({ numberings, tunnels }: NodeState, config: Config): SyncEntry {
+  const named = (numbering: Numbering, tag: (name: string) => number): TagEntry[] =>
+    [...numbering.names()].map((name) => ({ tag: tag(name) || 1, number: numbering.of(name) }));
+  return {
+    instances: named(numberings.routingInstances, nameTag),
+    zones: named(numberings.zones, nameTag),
+    policies: named(numberings.policies, textHash),
+    tunnels: [...tunnels.values()].map(({ tunnel, anchor }) => ({
+      tag: textHash(tunnel.name) || 1,
+      number: tunnel.id,
+      worker: anchor,
+    })),
+    icmp: config.flow.syncIcmpSession,
+  };
 }
 
 /** Names as in show: `name/number`; the number is the session's policy. */

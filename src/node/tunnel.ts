@@ -1,7 +1,7 @@
 /** A tunnel as the node sees it, whoever agrees on its keys: the configuration, an exchange, later IKE. */
-import type { Config, VpnConfig } from '../config/config.js';
+import type { Config, HighAvailabilityConfig, LinkEncryptionConfig, VpnConfig } from '../config/config.js';
 import type { Address } from '../model/address.js';
-import type { Prefix } from '../model/prefix.js';
+import { Prefix } from '../model/prefix.js';
 import type { Secret } from '../model/secret.js';
 import type { GatewayKind } from './anchor.js';
 
@@ -30,6 +30,8 @@ export interface Tunnel {
    * instance in which the source address decides.
    */
   readonly bySource: string | null;
+  /** where the routes into it are, when not in the instance of the interface that it is bound to */
+  readonly routedIn?: string;
   /** when routers hear of it: once it has keys, or (manual keys, which many gateways have) once a packet proved it here */
   readonly announced: 'when-keyed' | 'when-proven';
 }
@@ -55,23 +57,72 @@ export interface TunnelKeys {
    * counter). null: unknown, or no longer 12 bits, so nothing is sealed.
    */
   readonly epoch: number | null;
+  /** the other node of a pair seals with it: nothing is sealed here until this node takes over */
+  readonly isDormant?: boolean;
   /** outbound; 1 unless the keys were used before and the peer's window is where it was */
   readonly nextSequence: bigint;
 }
 
 /** The tunnels of a configuration with manual keys. epoch: see TunnelKeys; nextSequence: of an outbound SA. */
 export function manualTunnels(
-  { vpns }: Pick<Config, 'vpns'>,
+  { vpns, highAvailability }: Pick<Config, 'vpns'> & Partial<Pick<Config, 'highAvailability'>>,
   epoch: number | null,
-  nextSequence: (vpn: VpnConfig) => bigint = () => 1n,
+  nextSequence: (vpn: Omit<VpnConfig, 'bindInterface'>) => bigint = () => 1n,
 ): TunnelKeys[] {
-  return vpns.map((vpn, id) => ({
+  const keys = vpns.map((vpn, id) => ({
     tunnel: manualTunnel(vpn, id),
     inbound: vpn.manual.inbound,
     outbound: vpn.manual.outbound,
     epoch,
     nextSequence: nextSequence(vpn),
+    ...(isOfGroup(highAvailability ?? null, vpn.manual) ? { isDormant: true } : {}),
   }));
+  const link = highAvailability?.peer.linkEncryption ?? null;
+  if (link === null) return keys;
+  return [
+    ...keys,
+    {
+      tunnel: linkTunnel(highAvailability!, link),
+      inbound: link.manual.inbound,
+      outbound: link.manual.outbound,
+      epoch,
+      nextSequence: nextSequence(link),
+    },
+  ];
+}
+
+/** The services redundancy group (from 1 on) that a tunnel goes with; null: none. */
+export function groupOf(
+  pair: HighAvailabilityConfig | null,
+  { localAddress, routingInstance }: Pick<Tunnel, 'localAddress' | 'routingInstance'>,
+): number | null {
+  const group = pair?.groups.find(
+    ({ id, managesIpsec, prefixes }) =>
+      id > 0 &&
+      managesIpsec &&
+      prefixes.some((each) => each.routingInstance === routingInstance && each.prefix.contains(localAddress)),
+  );
+  return group?.id ?? null;
+}
+
+const isOfGroup = (...args: Parameters<typeof groupOf>) => groupOf(...args) !== null;
+
+/** What encrypts the interchassis link has a number of its own, which no VPN comes to. */
+export const linkTunnelId = 0x3fff_ffff;
+/**
+ * Where packets into the interchassis link's tunnel are routed: inner and outer packets have the same addresses, so in
+ * the link's own routing instance one would go round for ever. No configuration can have the name.
+ */
+export const linkInstance = '(interchassis link)';
+
+function linkTunnel(pair: HighAvailabilityConfig, vpn: LinkEncryptionConfig): Tunnel {
+  const { peer, localIp } = pair;
+  return {
+    ...manualTunnel({ ...vpn, bindInterface: peer.interface }, linkTunnelId),
+    selectors: [{ local: Prefix.host(localIp), remote: Prefix.host(peer.ip) }],
+    routedIn: linkInstance,
+    announced: 'when-proven',
+  };
 }
 
 /**

@@ -38,6 +38,7 @@ export function tunnelsKeyed(state: NodeState, keys: readonly TunnelKeys[]): Ste
       anchor: unitOf(of),
       epoch: epoch!,
       nextSequence,
+      ...(of.isDormant ? { gate: 0n } : {}),
       mtu: mtuTo(tunnel.routingInstance, tunnel.gateway),
       routingInstance: state.numberings.routingInstances.of(tunnel.routingInstance),
     });
@@ -158,7 +159,7 @@ function withRoutesOf(state: NodeState, tunnels: readonly Tunnel[], nowMs: numbe
 
 function routesOf(state: NodeState, tunnel: Tunnel, nowMs: number): Route[] {
   const { name, bindInterface, bySource, selectors } = tunnel;
-  const instance = instanceNameOf(state, bindInterface);
+  const instance = tunnel.routedIn ?? instanceNameOf(state, bindInterface);
   return selectors.flatMap((selector) =>
     bySource === null
       ? [tunnelRoute(name, bindInterface, instance, selector.remote, nowMs)]
@@ -379,7 +380,7 @@ function announceUntold(state: NodeState): Stepped {
 
 function announcementsOf(state: NodeState, router: string, { tunnel }: TunnelState): Announcement[] {
   const target = state.config?.autoRouteInjection.export.find(({ name }) => name === router);
-  if (target === undefined) return [];
+  if (target === undefined || tunnel.routedIn !== undefined) return [];
   return tunnel.selectors.flatMap(({ remote }) => {
     const nextHop = target.nextHop[remote.family];
     if (nextHop === null) return [];

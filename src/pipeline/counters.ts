@@ -95,27 +95,30 @@ export const counterIndex = {
   selector: 77,
   seqCycled: 78,
   ivExhausted: 79,
-  lifetime: 80,
-  tooBig: 81,
-  wireFull: 82,
-  handOverFull: 83,
-  puntFull: 84,
-  portClosed: 85,
-  noFrame: 86,
-  sessionLimit: 87,
-  sessionConflict: 88,
-  policyDeny: 89,
-  notSyn: 90,
-  tcpState: 91,
-  fragment: 92,
-  rerouteFailed: 93,
-  icdDown: 94,
-  srgBackup: 95,
-  icdAgain: 96,
-  icdHeader: 97,
-  icdStranger: 98,
-  icdForged: 99,
-  stale: 100,
+  syncWait: 80,
+  notSealing: 81,
+  iclUnprotected: 82,
+  lifetime: 83,
+  tooBig: 84,
+  wireFull: 85,
+  handOverFull: 86,
+  puntFull: 87,
+  portClosed: 88,
+  noFrame: 89,
+  sessionLimit: 90,
+  sessionConflict: 91,
+  policyDeny: 92,
+  notSyn: 93,
+  tcpState: 94,
+  fragment: 95,
+  rerouteFailed: 96,
+  icdDown: 97,
+  srgBackup: 98,
+  icdAgain: 99,
+  icdHeader: 100,
+  icdStranger: 101,
+  icdForged: 102,
+  stale: 103,
 } as const;
 
 export type CounterName = keyof typeof counterIndex;
@@ -764,6 +767,31 @@ export const counters: readonly CounterDefinition[] = [
     isDrop: true,
   },
   {
+    name: 'sync_wait',
+    camelName: 'syncWait',
+    unit: 'packets',
+    words: 'Sequence number ahead of the peer',
+    meaning:
+      'the SA has used all numbers up to where the other node of the pair would go on: it waits until that node has heard',
+    isDrop: true,
+  },
+  {
+    name: 'not_sealing',
+    camelName: 'notSealing',
+    unit: 'packets',
+    words: 'SA of the other node',
+    meaning: 'the other node of the pair seals with the SA, or this node may not yet',
+    isDrop: true,
+  },
+  {
+    name: 'icl_unprotected',
+    camelName: 'iclUnprotected',
+    unit: 'packets',
+    words: 'ICL packet not through its tunnel',
+    meaning: 'to the port of the interchassis link, and not sealed with its keys',
+    isDrop: true,
+  },
+  {
     name: 'lifetime',
     camelName: 'lifetime',
     unit: 'packets',
@@ -935,12 +963,12 @@ export const counters: readonly CounterDefinition[] = [
   },
 ];
 
-export const counterCount = 101;
+export const counterCount = 104;
 
 /** Names in index order, as in native/counters.def. */
 export const counterNames: readonly string[] = counters.map((counter) => counter.name);
 
-/** Indices of the 57 drop reasons. */
+/** Indices of the 60 drop reasons. */
 export const dropIndices: readonly number[] = counters.flatMap((counter, index) =>
   counter.isDrop ? [index] : [],
 );

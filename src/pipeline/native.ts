@@ -207,6 +207,8 @@ export interface FlowEntry {
   puntIke?: boolean;
   /** TCP, UDP and echo replies to an own address whose destination port (identifier) is in this range are punted, too */
   puntPorts?: [number, number];
+  /** the ICL's datagrams, to an own address and this port, are punted if they came through this tunnel (null: through none) */
+  icl?: { port: number; tunnel: number | null };
   sessions: boolean;
   synCheck: boolean;
   synCheckInTunnel: boolean;
@@ -227,6 +229,62 @@ export interface TableParts {
   policies?: { defaultPermit: boolean; policies: PolicyEntry[] };
   flow?: FlowEntry;
   icd?: IcdEntry;
+  sync?: SyncEntry;
+}
+
+/** A number of this node, and what it goes by between nodes. */
+export interface TagEntry {
+  /** 1…2³²−1; of routing instances and zones 20 bits */
+  tag: number;
+  number: number;
+  /** of a tunnel: its anchor */
+  worker?: number;
+}
+
+export interface SyncEntry {
+  instances: TagEntry[];
+  zones: TagEntry[];
+  tunnels: TagEntry[];
+  policies: TagEntry[];
+  /** ICMP sessions are synchronised, too */
+  icmp: boolean;
+}
+
+export interface SyncStatus {
+  /** records of sessions written for the peer, and their bytes */
+  said: number;
+  saidBytes: number;
+  /** of sessions whose names have no tag here */
+  unnamed: number;
+  /** times that a worker's ring was full: all is said anew */
+  overflows: number;
+  overflowed: boolean;
+  /** copies of the peer's sessions: made, changed, closed by the peer, not taken (the table is full), dropped as unsaid */
+  copied: number;
+  updated: number;
+  closed: number;
+  refused: number;
+  swept: number;
+  /** records that name what is not here */
+  unknownNames: number;
+  malformed: number;
+  /** times that all sessions had been said to the peer */
+  sweeps: number;
+  /** compared, and of these unlike in a row up to now */
+  digests: number;
+  mismatches: number;
+}
+
+/** Of an outbound SA: numbers from gate on wait, at ask the worker says so. */
+export interface OutboundNumbers {
+  index: number;
+  /** gate: of an SA whose gate is armed, or to open it; arm: from the next packet on; take-over: and go on there */
+  kind: 'gate' | 'arm' | 'take-over';
+  epoch?: number;
+  sequence?: bigint;
+  /** 2⁶⁴−1: open */
+  gate: bigint;
+  ask: bigint;
 }
 
 export interface Neighbour {
@@ -314,6 +372,8 @@ export interface OutboundSaOptions extends SaOptions {
   /** of an SA that goes on in the epoch it was saved in; 0n when left out */
   firstCounter?: bigint;
   nextSequence: bigint;
+  /** numbers from here on wait; 0n: nothing is sealed until changeNumbers(); none when left out */
+  gate?: bigint;
   dfBit: 'copy' | 'set' | 'clear';
   /** -1: copied from the inner packet */
   dscp: number;
@@ -346,7 +406,8 @@ export type SaDrop =
   | 'malformed'
   | 'seqCycled'
   | 'ivExhausted'
-  | 'tooBig';
+  | 'tooBig'
+  | 'gate';
 
 export interface SaStatus {
   index: number;
@@ -562,6 +623,19 @@ export interface NativePlane {
   /** Keys with their salts; the caller zeroises them. */
   saKeys(node: number, direction: 'inbound' | 'outbound', indices: number[]): Bytes[];
   saStatus(node: number, direction: 'inbound' | 'outbound', indices: number[]): SaStatus[];
+  /** Next number (outbound), highest authenticated (inbound); 0n: no such SA. */
+  saSequences(node: number, direction: 'inbound' | 'outbound', indices: Uint32Array): BigUint64Array;
+  /** Inbound: everything up to sequence counts as seen. A take-over in an epoch that was sealed in does nothing. */
+  changeNumbers(node: number, direction: 'outbound', changes: OutboundNumbers[]): void;
+  changeNumbers(node: number, direction: 'inbound', changes: { index: number; sequence: bigint }[]): void;
+
+  /** start-all: Warm copies are said, too, since the peer has lost its own. */
+  syncCommand(node: number, command: 'start' | 'start-all' | 'stop' | 'digest' | 'refresh'): void;
+  /** Whole records of sessions for the peer, at most so many bytes; null: none now. */
+  syncPull(node: number, most: number): Bytes | null;
+  /** What the peer pulled, in its order. busy: nothing was done, to be tried again. */
+  syncApply(node: number, block: Bytes): 'applied' | 'busy' | 'malformed';
+  syncStatus(node: number): SyncStatus;
 
   /**
    * BFD sessions, in order; worker 0 carries them out at its next turn. Throws at the first that cannot be (no such session,

@@ -80,6 +80,13 @@ class ReplayWindow {
     words_[bit / 64] |= 1ull << bit % 64;
   }
 
+  // Everything up to `seen` was seen, at another node; nothing is done when more was seen here.
+  void seen_up_to(uint64_t seen) {
+    if (seen <= top()) return;
+    std::fill_n(words_, std::max(size_ / 64, 1u), ~0ull);
+    top_.store(seen, std::memory_order_relaxed);
+  }
+
   // Takes the size of `other`, and its memory for its own. What was seen stays seen; what lies left of the
   // smaller of the two windows counts as seen.
   void resize(ReplayWindow& other) {

@@ -149,6 +149,7 @@ std::string OutboundSa::init(const OutboundSaOptions& options) {
   last_sequence = is_extended ? ~0ull : 0xffffffff;
   low_sequence = part(last_sequence, options.rekey_at_percent);
   next_counter = options.first_counter;
+  gate = options.gate;
   low_counter = part(esp::kLastIvCounter, options.rekey_at_percent);
   iv_prefix = static_cast<uint64_t>(options.node_id) << 60 | static_cast<uint64_t>(options.epoch) << 48;
   routing_instance = options.routing_instance;
@@ -203,12 +204,16 @@ DropReason OutboundSa::attend(uint32_t length, uint64_t now_ns) {
   const bool cycled = sequence == 0 || sequence > last_sequence;
   const bool exhausted = counter > esp::kLastIvCounter;
   uint64_t more = 0;
-  if (!cycled && !exhausted) {
+  const uint64_t wait_from = gate;
+  const uint64_t ask_from = ask;
+  const bool waits = sequence >= wait_from;
+  if (!cycled && !exhausted && !waits) {
     // Up to the last number; and, from below the low mark, up to that.
     const uint64_t sequences = (sequence < low_sequence ? low_sequence : last_sequence) - sequence;
     const uint64_t counters = (counter < low_counter ? low_counter : esp::kLastIvCounter) - counter;
-    more = std::min(sequences, counters);
+    more = std::min({sequences, counters, (sequence < ask_from ? ask_from : wait_from) - sequence});
   }
+  if (sequence >= ask_from) asks += 1;
   uint32_t seen = use.attend(limits, length, now_ns, more);
   if (sequence == 0 || sequence >= low_sequence) seen |= kSequenceLow;
   if (counter >= low_counter) seen |= kIvLow;
@@ -227,7 +232,25 @@ DropReason OutboundSa::attend(uint32_t length, uint64_t now_ns) {
     drops.iv_exhausted += 1;
     return DropReason::iv_exhausted;
   }
+  if (waits) {
+    drops.gate += 1;
+    return wait_from == 0 ? DropReason::not_sealing : DropReason::sync_wait;
+  }
+  sealed_in_epoch = true;
   return DropReason::kNone;
+}
+
+bool OutboundSa::take_over(uint16_t epoch, uint64_t sequence) {
+  constexpr uint64_t kEpochMask = uint64_t{esp::kLargestEpoch} << 48;
+  const uint64_t before = (iv_prefix & kEpochMask) >> 48;
+  if (epoch > esp::kLargestEpoch || epoch < before || (epoch == before && sealed_in_epoch)) return false;
+  if (sequence == 0 || (next_sequence != 0 && sequence < next_sequence)) return false;
+  if (epoch != before) next_counter = 0;
+  iv_prefix = (iv_prefix & ~kEpochMask) | static_cast<uint64_t>(epoch) << 48;
+  next_sequence = sequence;
+  sealed_in_epoch = false;
+  use.look_again();
+  return true;
 }
 
 bool OutboundSa::selects_further(const uint8_t* ip, unsigned version) const {

@@ -92,6 +92,7 @@ struct OutboundSaOptions : SaOptions {
   DfBit df_bit = DfBit::kCopy;     // of an outer IPv4 header
   int dscp = -1;                   // of the outer header, 0 … 63; -1: the inner packet's
   uint16_t mtu = 1500;             // of the path, bytes of IP packet
+  uint64_t gate = ~0ull;           // numbers from here on wait (OutboundSa::gate); 0: nothing is sealed yet
   uint16_t routing_instance = 0;   // where outer packets are routed
   uint8_t ttl = 64;                // of the outer header
   unsigned rekey_at_percent = 90;  // of the sequence numbers, and of the IVs of an epoch
@@ -131,6 +132,8 @@ class SaUse {
   // The events that one more packet of this length brings about (kHardLifetime: it may not pass), and new
   // thresholds. `more`: after how many packets, this one counted, the owner wants to look again in any case.
   uint32_t attend(Limits& limits, uint32_t length, uint64_t now_ns, uint64_t more);
+  // The next packet is not plain.
+  void look_again() { attend_packets_ = 0; }
   void add(uint32_t length) {
     packets += 1;
     bytes += length;
@@ -190,6 +193,22 @@ struct alignas(64) OutboundSa {
   // Anchor worker: goes by the selectors, outer headers, MTU and routing instance of `other` from now on,
   // which is left with some of the former ones. Neither allocates nor frees.
   void adopt(OutboundSa& other);
+
+  // On one node of a pair: numbers from `gate` on are not used, so that the other node, which would go on
+  // there, finds none of its own used; at `ask` the worker says that it comes near. Any thread may move an
+  // armed gate, which is looked at when it is reached; arming one is arm().
+  void move_gate(uint64_t new_gate, uint64_t new_ask) {
+    ask = new_ask;
+    gate = new_gate;
+  }
+  // Anchor worker: the same, looked at from the next packet on.
+  void arm(uint64_t new_gate, uint64_t new_ask) {
+    move_gate(new_gate, new_ask);
+    use.look_again();
+  }
+  // Anchor worker: goes on where the other node may have come to. False, and nothing is done: the epoch is
+  // not higher than the one that was sealed with, so an IV could come twice, or the number goes back.
+  bool take_over(uint16_t epoch, uint64_t sequence);
 
   // Any thread.
   // Outer header(s), ESP header, IV, trailer and tag that an inner packet gets, and its length with them.
@@ -253,9 +272,13 @@ struct alignas(64) OutboundSa {
 
   // What no packet needs.
   struct Drops {
-    Published<uint64_t> selector, seq_cycled, iv_exhausted, lifetime, too_big;
+    Published<uint64_t> selector, seq_cycled, iv_exhausted, lifetime, too_big, gate;
   } drops;
   Published<uint32_t> events;  // SaEvent
+  Published<uint64_t> gate = ~0ull;
+  Published<uint64_t> ask = ~0ull;
+  Published<uint32_t> asks;  // times that `ask` or the gate was reached
+  bool sealed_in_epoch = false;
   uint32_t spi = 0;
   uint64_t last_sequence = 0;
   uint64_t low_sequence = 0;  // where the control plane is told

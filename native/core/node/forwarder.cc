@@ -75,6 +75,7 @@ Forwarder::Forwarder(std::string name, uint32_t workers, ForwarderOptions option
   tables->flow = std::make_shared<FlowOptions>();
   tables->icd = std::make_shared<IcdTable>();
   tables->services = std::make_shared<ServiceIndex>();
+  tables->sync = std::make_shared<SyncTable>();
   current_.store(tables.release());
 }
 
@@ -108,6 +109,7 @@ void Forwarder::Shard::make_changes() {
     first_change = change.next;
     if (change.inbound != nullptr) node.inbound_[change.index].adopt(*change.inbound);
     if (change.outbound != nullptr) node.outbound_[change.index].adopt(*change.outbound);
+    if (change.numbers) change_numbers(change.index, *change.numbers);
     change.applied.store(true, std::memory_order_release);
   }
 }
@@ -133,6 +135,7 @@ bool Forwarder::poll(uint32_t worker, uint64_t now) {
   if (worker == 0) shard.tick_neighbours();
   shard.expire();
   shard.expire_flows();
+  moved |= shard.sync.poll(now);
   shard.flush_all();
   return moved;
 }
@@ -178,6 +181,7 @@ uint64_t Forwarder::next_deadline(uint32_t worker) const {
   uint64_t earliest = shard.sessions.next_deadline();
   if (shard.flow_memory) earliest = std::min(earliest, shard.flow_memory->next_deadline());
   if (worker == 0) earliest = std::min({earliest, shard.next_tick, liveness_.next_deadline()});
+  if (shard.sync.busy()) return 0;
   if (!shard.pending.empty()) earliest = std::min(earliest, shard.pending.front().since + Shard::kPendingNs);
   return earliest;
 }
@@ -195,6 +199,7 @@ void Forwarder::publish(Tables parts) {
   if (parts.audits) next->audits = std::move(parts.audits);
   if (parts.flow) next->flow = std::move(parts.flow);
   if (parts.icd) next->icd = std::move(parts.icd);
+  if (parts.sync) next->sync = std::move(parts.sync);
   check(*next);
   if (parts.spis) next->spis = with_anchors(*parts.spis);
   if (parts.routes) next->routes = with_anchors(*parts.routes);

@@ -2,12 +2,14 @@
 // of a packet.
 #pragma once
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "../esp/sa.h"
 #include "../liveness/liveness.h"
 #include "../session/session_table.h"
+#include "../sync/session_sync.h"
 #include "neighbour.h"
 #include "node.h"
 #include "nonce_audit.h"
@@ -33,6 +35,28 @@ struct Statistic {
   uint64_t bytes = 0;
 };
 
+// What the control thread says of an SA's numbers on a node of a pair (OutboundSa::arm, take_over;
+// ReplayWindow::seen_up_to).
+struct SaNumbers {
+  enum class Kind : uint8_t { kArm, kTakeOver, kSeen };
+  Kind kind;
+  uint16_t epoch = 0;
+  uint64_t sequence = 0;  // the next one; kSeen: the last that was seen
+  uint64_t gate = ~0ull;
+  uint64_t ask = ~0ull;
+};
+
+// What the interchassis link carries of a node's sessions.
+struct SyncStatus {
+  SessionSync::Counts counts;
+  uint64_t unknown_names = 0;  // records that name what is not here
+  uint64_t malformed = 0;      // blocks
+  uint64_t sweeps = 0;         // times that all sessions had been said
+  uint64_t digests = 0;        // compared
+  uint64_t mismatches = 0;     // in a row
+  bool overflowed = false;
+};
+
 class Forwarder : public Node {
  public:
   Forwarder(std::string name, uint32_t workers, ForwarderOptions options);
@@ -56,6 +80,23 @@ class Forwarder : public Node {
   // that goes with it. Returns what is wrong, or nothing.
   std::string change_inbound_sa(uint32_t index, const InboundSaOptions& options);
   std::string change_outbound_sa(uint32_t index, const OutboundSaOptions& options);
+  // Takes effect at the SA's worker's next turns. Returns what is wrong, or nothing.
+  std::string change_numbers(bool outbound, uint32_t index, const SaNumbers& numbers);
+  // At once, for a gate that is armed, or to open one (~0).
+  void move_gate(uint32_t index, uint64_t gate, uint64_t ask) { outbound_[index].move_gate(gate, ask); }
+
+  // Control thread: sessions of a pair (sync.cc). What sync_pull gives is taken, in this order, by the other
+  // node's sync_apply.
+  void sync_start(bool all);
+  void sync_stop();
+  void sync_digest();
+  void sync_refresh();
+  // Whole records, at most `most` bytes.
+  uint32_t sync_pull(uint8_t* out, uint32_t most);
+  enum class SyncApplied : uint8_t { kApplied, kBusy, kMalformed };  // kBusy: nothing was done, try again
+  SyncApplied sync_apply(const uint8_t* block, uint32_t size);
+  SyncStatus sync_status();
+
   // Slots that are free now, of each direction.
   uint32_t inbound_room() const { return inbound_.room(); }
   uint32_t outbound_room() const { return outbound_.room(); }
@@ -94,6 +135,8 @@ class Forwarder : public Node {
     uint32_t index;
     std::unique_ptr<InboundSa> inbound;  // one of the two
     std::unique_ptr<OutboundSa> outbound;
+    std::optional<SaNumbers> numbers = {};
+    bool is_outbound = false;  // of numbers
     SaChange* next = nullptr;
     std::atomic<bool> applied{false};
   };
@@ -127,6 +170,26 @@ class Forwarder : public Node {
     uint64_t version;
   };
   std::vector<Retired> retired_;
+
+  // Control thread: what workers' rings and the peer's blocks have come to.
+  struct SyncControl {
+    struct Held {
+      bool holds = false;  // at a mark, until every worker's ring has come to it
+      sync::Mark mark = sync::Mark::kBegin;
+      uint64_t value = 0;
+    };
+    std::vector<Held> held;
+    uint32_t next_worker = 0;
+    std::vector<uint64_t> checks_wanted;
+    bool checking = false;
+    uint64_t expected = 0;
+    SyncStatus status;
+  };
+  bool sync_ready() const;
+  bool sync_checked();
+  uint32_t sync_owner(const sync::Record& record) const;
+  uint32_t sync_mark(uint8_t* out);
+  SyncControl sync_;
 };
 
 }  // namespace penstock

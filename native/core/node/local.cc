@@ -143,11 +143,22 @@ void Forwarder::Shard::local(FrameIndex index) {
       }
       if (frame.destination_port == bfd::kSingleHopPort || frame.destination_port == bfd::kMultihopPort)
         return hear_bfd(index);
+      if (frame.destination_port == tables->flow->icl_port && frame.l4 != 0 && tables->flow->icl_port != 0) {
+        return icl(index);
+      }
       if (tables->flow->punt_ike && frame.destination_port == kIkePort) return punt(index);
       return drop(index, DropReason::unsupported);
     default:
       return drop(index, DropReason::unsupported);
   }
+}
+
+// The interchassis link's, if it came the way that the link is configured.
+void Forwarder::Shard::icl(FrameIndex index) {
+  const uint32_t sa = pool.frame(index).tunnel_in;
+  const uint32_t tunnel = sa == kNoIndex ? kNoIndex : node.inbound_[sa].tunnel;
+  if (tunnel != tables->flow->icl_tunnel) return drop(index, DropReason::icl_unprotected);
+  punt(index);
 }
 
 void Forwarder::Shard::consume(FrameIndex index) {

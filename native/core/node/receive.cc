@@ -197,10 +197,7 @@ uint32_t Forwarder::Shard::owner(FrameIndex index, const NextHop& next) const {
 }
 
 uint32_t Forwarder::Shard::flow_worker(FrameIndex index) const {
-  const Flow5 flow = flow_of(index);
-  const uint64_t hash = mix(flow.from.low + flow.to.low + flow.source_port + flow.destination_port,
-                            (flow.from.high + flow.to.high) ^ flow.protocol);
-  return static_cast<uint32_t>((hash >> 32) * plane.workers() >> 32);
+  return worker_of(flow_of(index), plane.workers());
 }
 
 void Forwarder::Shard::to_session_owner(FrameIndex index, const NextHop& next) {

@@ -12,6 +12,7 @@
 #include "../packet/ipv6.h"
 #include "../packet/quoted.h"
 #include "../session/session_table.h"
+#include "../sync/session_sync.h"
 #include "forwarder.h"
 #include "fragment_memory.h"
 #include "nonce_audit.h"
@@ -42,6 +43,13 @@ struct Flow5 {
   bool is_error;  // an ICMP error: the other fields are of the flow that it quotes, turned round
 };
 
+// The worker of a flow without tunnels.
+inline uint32_t worker_of(const Flow5& flow, uint32_t workers) {
+  const uint64_t hash = mix(flow.from.low + flow.to.low + flow.source_port + flow.destination_port,
+                            (flow.from.high + flow.to.high) ^ flow.protocol);
+  return static_cast<uint32_t>((hash >> 32) * workers >> 32);
+}
+
 // What a virtual service's packet belongs to, seen from its client whichever way it goes. Of an ICMP error
 // it is the flow of the packet that it quotes.
 struct ServiceFlow {
@@ -63,6 +71,7 @@ struct Forwarder::Shard {
   void begin_turn() {
     tables = node.current_.load();
     tap = node.tap();
+    sync.begin_turn(tables->sync.get());
     // after the tables: who sees new ones sees what was changed before them
     if (changes.load(std::memory_order_acquire) != nullptr || first_change != nullptr) [[unlikely]]
       make_changes();
@@ -75,6 +84,7 @@ struct Forwarder::Shard {
   }
   void change(SaChange* change);
   [[gnu::cold]] void make_changes();
+  [[gnu::cold]] void change_numbers(uint32_t index, const SaNumbers& numbers);
 
   // receive.cc
   bool receive(uint16_t port);
@@ -97,6 +107,7 @@ struct Forwarder::Shard {
   PENSTOCK_COLD void local(FrameIndex index);
   bool is_punted_answer(const Frame& frame, const uint8_t* packet) const;
   void punt(FrameIndex index);
+  PENSTOCK_COLD void icl(FrameIndex index);
   PENSTOCK_COLD void consume(FrameIndex index);  // it was for this node, which is done with it
   void tick_neighbours();
   void look_at_ports();
@@ -269,6 +280,7 @@ struct Forwarder::Shard {
   std::vector<Pending> pending;
 
   SessionTable sessions;
+  SessionSync sync{sessions};
   // The flow memory of virtual services: In wings are clients' flows, policy is the member's id; it is there
   // when the node was given room for one.
   std::optional<SessionTable> flow_memory;

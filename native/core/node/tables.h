@@ -9,6 +9,7 @@
 #include "../chash/flow_key.h"
 #include "../chash/table.h"
 #include "../packet/frame.h"
+#include "../sync/tags.h"
 #include "icd_table.h"
 #include "route_table.h"
 #include "virtual_service.h"
@@ -182,11 +183,13 @@ struct PolicyTable {
 };
 
 struct FlowOptions {
-  bool punt_ike = false;   // the control plane listens to UDP 500 and 4500
-  uint16_t punt_low = 0;   // … and to TCP, UDP and echo replies whose destination port (identifier)
-  uint16_t punt_high = 0;  // is in this range, both included; 0, 0: to none
-  bool sessions = false;   // false: the node routes each packet on its own (a router)
-  bool syn_check = true;   // security flow tcp-session no-syn-check turns it off
+  bool punt_ike = false;           // the control plane listens to UDP 500 and 4500
+  uint16_t punt_low = 0;           // … and to TCP, UDP and echo replies whose destination port (identifier)
+  uint16_t punt_high = 0;          // is in this range, both included; 0, 0: to none
+  uint16_t icl_port = 0;           // UDP to an own address and this port is punted; 0: none
+  uint32_t icl_tunnel = kNoIndex;  // … which came through this tunnel (its id); kNoIndex: in the clear
+  bool sessions = false;           // false: the node routes each packet on its own (a router)
+  bool syn_check = true;           // security flow tcp-session no-syn-check turns it off
   bool syn_check_in_tunnel = true;  // … no-syn-check-in-tunnel
 };
 
@@ -201,6 +204,7 @@ struct Tables {
   std::shared_ptr<const SpiTable> audits;  // `sa` is the key's number; see nonce_audit.h
   std::shared_ptr<const FlowOptions> flow;
   std::shared_ptr<const IcdTable> icd;
+  std::shared_ptr<const SyncTable> sync;
   std::shared_ptr<const ServiceIndex> services;  // made by Forwarder::publish
 };
 

@@ -123,6 +123,7 @@ void Forwarder::Shard::take_wing(SessionRef ref, const IcdTable::Verdict& verdic
 // The one place where a Warm wing becomes Active by a packet.
 void Forwarder::Shard::wing_moved(SessionRef ref, bool peer_keeps) {
   counters.add(Counter::wings_taken);
+  if (sync.moved(ref, ref.wing, peer_keeps, now)) return;
   WingEvent event{{}, ref.wing, peer_keeps};
   if (!sessions.key(ref, Wing::kIn, &event.in)) return;
   if (!wing_events.put(event)) counters.add(Counter::wing_events_lost);

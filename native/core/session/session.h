@@ -224,7 +224,17 @@ struct SessionInfo {
   uint64_t last_used;     // ns
   uint32_t timeout;       // seconds without a packet after which it ends, in its present state
   uint32_t timeout_left;  // seconds, as `show` prints it
+  uint32_t own_timeout;   // seconds, while it is established: what `timeout` was at set-up
   WingInfo wings[2];      // by index_of(Wing)
+};
+
+// Told of what happens in a table, on the thread that owns it; may read the table, and not change it.
+class SessionWatcher {
+ public:
+  virtual ~SessionWatcher() = default;
+  virtual void created(const SessionRef& ref, uint64_t now) = 0;
+  virtual void tcp_changed(const SessionRef& ref, uint64_t now) = 0;
+  virtual void ending(const SessionRef& ref) = 0;  // still readable
 };
 
 // What a wing's packets look like when they leave: addresses in network order (4 or 16 bytes), ports in host

@@ -11,7 +11,6 @@ constexpr uint8_t kProtocolIcmp6 = 58;
 constexpr uint32_t kTicksPerSecond = 1'000'000'000 / SessionTable::kTick;
 constexpr uint32_t kMostSeconds = 0x7fffffff / kTicksPerSecond;
 constexpr uint32_t kMostSlots = 1u << 30;
-constexpr uint32_t kMostScans = 65536;
 
 uint32_t at_most(uint32_t value, uint32_t most) {
   return value < most ? value : most;
@@ -204,8 +203,10 @@ InsertResult SessionTable::insert_into(SessionFamily<kWords>& family, uint32_t f
 
 InsertResult SessionTable::insert(const NewSession& session, uint64_t now) {
   if (session.in.version != session.out.version) return {InsertStatus::kConflict, {}};
-  return session.in.version == 4 ? insert_into(v4_, 0, session, now)
-                                 : insert_into(v6_, kFamilyBit, session, now);
+  const InsertResult result = session.in.version == 4 ? insert_into(v4_, 0, session, now)
+                                                      : insert_into(v6_, kFamilyBit, session, now);
+  if (watcher_ != nullptr && result.status == InsertStatus::kInserted) watcher_->created(result.ref, now);
+  return result;
 }
 
 template <unsigned kWords>
@@ -222,6 +223,7 @@ void SessionTable::remove_from(SessionFamily<kWords>& family, uint32_t slot) {
 
 bool SessionTable::remove(const SessionRef& ref) {
   if (state(ref) == nullptr) return false;
+  if (watcher_ != nullptr) watcher_->ending(ref);
   wheel_.remove(ref.id);
   const uint32_t slot = ref.id & kSlotMask;
   if ((ref.id & kFamilyBit) != 0) {
@@ -257,9 +259,11 @@ void SessionTable::change_tcp(uint32_t id, SessionState& session, TcpState tcp, 
                        timeout_ticks(static_cast<TcpState>(session.tcp), session.ha, own);
   publish(session.tcp, static_cast<uint8_t>(tcp));
   publish(session.last_used, static_cast<uint32_t>(now / kTick));
-  if (!shorter) return;
-  wheel_.remove(id);
-  wheel_.add(id, deadline(id, now / kTick));
+  if (shorter) {
+    wheel_.remove(id);
+    wheel_.add(id, deadline(id, now / kTick));
+  }
+  if (watcher_ != nullptr) watcher_->tcp_changed({id, session.generation, Wing::kIn}, now);
 }
 
 // Likewise: an Active session lives shorter than a Warm one.
@@ -453,6 +457,7 @@ bool SessionTable::peek(const SessionFamily<kWords>& family, uint32_t id, Sessio
   info->last_used = used * kTick;
   const uint32_t timeout = timeout_ticks(static_cast<TcpState>(info->tcp), packed, own_timeout(record));
   info->timeout = timeout / kTicksPerSecond;
+  info->own_timeout = own_timeout(record);
   info->timeout_left =
       used + timeout <= tick ? 0 : static_cast<uint32_t>((used + timeout - tick) / kTicksPerSecond);
   return observe(hot.state.generation) == generation;
@@ -470,9 +475,9 @@ bool SessionTable::read_family(const SessionFamily<kWords>& family, uint32_t fam
   return true;
 }
 
-unsigned SessionTable::read(uint32_t* cursor, SessionInfo* infos, unsigned most, uint64_t now) const {
+unsigned SessionTable::read(uint32_t* cursor, SessionInfo* infos, unsigned most, uint64_t now,
+                            uint32_t scans) const {
   unsigned count = 0;
-  uint32_t scans = kMostScans;
   if (*cursor == kNoSession) return 0;
   uint32_t slot = *cursor & kSlotMask;
   if ((*cursor & kFamilyBit) == 0) {

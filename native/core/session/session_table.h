@@ -74,6 +74,7 @@ class SessionTable {
   static constexpr uint64_t kTick =
       62'500'000;  // ns: timers' grain. A session lives at most this much longer.
   static constexpr uint64_t kNever = ~uint64_t{0};
+  static constexpr uint32_t kMostScans = 65'536;
 
   struct Options {
     uint32_t limit =
@@ -146,9 +147,10 @@ class SessionTable {
   uint64_t next_deadline() const;
 
   // Up to `most` sessions from *cursor on (0 to begin with), into infos. *cursor moves on, and is kNoSession
-  // after the last page. Looks at no more than 65,536 slots, so a page may be empty. Any thread; `now` as
+  // after the last page. Looks at no more than `scans` slots, so a page may be empty. Any thread; `now` as
   // the worker's.
-  unsigned read(uint32_t* cursor, SessionInfo* infos, unsigned most, uint64_t now) const;
+  unsigned read(uint32_t* cursor, SessionInfo* infos, unsigned most, uint64_t now,
+                uint32_t scans = kMostScans) const;
   // false: stale. Any thread.
   bool get_from_anywhere(const SessionRef& ref, SessionInfo* info, uint64_t now) const;
 
@@ -167,6 +169,10 @@ class SessionTable {
     return size4_.load(std::memory_order_relaxed) + size6_.load(std::memory_order_relaxed);
   }
   uint32_t limit() const { return limit_; }
+  // The most there may be, whose slots (bits 0…29 of an id, each family) are below it.
+  uint32_t most() const { return most_; }
+  // Null: nobody. The owner's thread.
+  void set_watcher(SessionWatcher* watcher) { watcher_ = watcher; }
   // Not above the limit given at construction. Sessions above a lowered limit stay.
   void set_limit(uint32_t limit) { limit_ = limit < most_ ? limit : most_; }
 
@@ -240,6 +246,7 @@ class SessionTable {
   TimerWheel<Links> wheel_;
   std::atomic<uint32_t> size4_{0};
   std::atomic<uint32_t> size6_{0};
+  SessionWatcher* watcher_ = nullptr;
 };
 
 inline bool SessionTable::touch(const SessionRef& ref, uint64_t now) {
