@@ -121,7 +121,7 @@ describe('the pair in the tables', () => {
     expect(routesOf(standby.parts).network).toMatchObject({
       situation: { egressGone: false, served: 'peer', backupServes: true },
     });
-    expect(standby.parts.spis).toMatchObject([{ spi: 0x1001, standby: true }]);
+    expect(standby.parts.spis).toMatchObject([{ spi: 0x1001, standby: true }, { spi: 0x901 }]);
 
     const active = told(standby.state, groups('ACTIVE', 'BACKUP'));
     expect(routesOf(active.parts).tunnel).toMatchObject({ situation: { served: 'here' } });
