@@ -6,6 +6,8 @@ import type {
   FlowConfig,
   HaGroupConfig,
   HighAvailabilityConfig,
+  IkeGatewayConfig,
+  IkeVpnConfig,
   InterfaceConfig,
   KernelRoutesConfig,
   MonitoringProfileConfig,
@@ -41,6 +43,8 @@ export interface Sections {
   /** named `instance service` */
   'virtual-service': VirtualServiceConfig;
   vpn: VpnConfig;
+  'ike-gateway': IkeGatewayConfig;
+  'ike-vpn': IkeVpnConfig;
   zone: ZoneConfig;
   /** All policies of a pair of zones, since their order counts; named `from-zone to-zone`. */
   policies: readonly PolicyConfig[];
@@ -67,6 +71,8 @@ export const sectionText: { readonly [S in keyof Sections]: string } = {
   group: 'group',
   'virtual-service': 'virtual service',
   vpn: 'VPN',
+  'ike-gateway': 'IKE gateway',
+  'ike-vpn': 'VPN',
   zone: 'security zone',
   policies: 'policies',
   'default-policy': 'default-policy',
@@ -138,6 +144,8 @@ function partsOf(config: Config): Map<string, Part> {
       add('virtual-service', `${instance.name} ${service.name}`, service);
   }
   for (const vpn of config.vpns) add('vpn', vpn.name, vpn);
+  for (const gateway of config.ikeGateways) add('ike-gateway', gateway.name, gateway);
+  for (const vpn of config.ikeVpns) add('ike-vpn', vpn.name, vpn);
   for (const zone of config.zones) add('zone', zone.name, zone);
   for (const [name, policies] of policiesByZones(config.policies)) add('policies', name, policies);
   add('default-policy', '', config.defaultPolicy);

@@ -92,6 +92,20 @@ export const limits = {
       replicationSeconds: { least: 0, most: 86_400 },
     },
   },
+  ike: {
+    /** Junos has 180 at least; less is for laboratories */
+    lifetimeSeconds: { least: 10, most: 86_400, fallback: 28_800 },
+    childLifetimeSeconds: 3_600,
+    lifetimeKilobytes: { least: 64, most: 4_294_967_294 },
+    idleSeconds: { least: 10, most: 999_999 },
+    probeSeconds: { least: 1, most: 60, fallback: 10 },
+    probeThreshold: { least: 1, most: 5, fallback: 5 },
+    keepaliveSeconds: { least: 1, most: 300, fallback: 20 },
+    /** IPv4's least (RFC 7383 §2.5.1 has 576), a link's most */
+    fragmentBytes: { least: 500, most: 9_600, fallback: 1_280 },
+    connections: { least: 1, most: 50_000 },
+    preSharedKeyBytes: { least: 8, most: 255 },
+  },
   /** of the flow memory of virtual services, of each worker */
   flowLimit: { least: 1, most: 10_000_000, fallback: 262_144 },
   sessionLimit: { least: 1, most: 10_000_000, fallback: 262_144 },
@@ -134,7 +148,6 @@ export const tuning = {
     mostSas: 60_000,
     mostChildren: 64,
     mostFragments: 64,
-    fragmentBytes: 1_280,
   },
   /** a change waits to be confirmed for a day at most; a timer that is asked for a month goes off at once */
   mostConfirmSeconds: 86_400,

@@ -1,6 +1,7 @@
 import { Context, type Surroundings } from './compile/context.js';
 import { compileFilters } from './compile/filters.js';
 import { compileHighAvailability } from './compile/high-availability.js';
+import { compileIkeGateways } from './compile/ike.js';
 import { compileInterfaces, Reach } from './compile/interfaces.js';
 import { compileKernelRoutes } from './compile/kernel-routes.js';
 import { compileProfiles } from './compile/monitoring.js';
@@ -138,7 +139,12 @@ function compile(context: Context, file: string): Config {
   checkEveryInterfaceHasAZone(context, interfaces);
   const reach = new Reach(interfaces);
   const routingInstances = compileRoutingInstances(context, reach);
-  const { vpns, linkEncryption } = compileVpns(context, instanceOf, reach);
+  const ikeGateways = compileIkeGateways(context, reach);
+  const { vpns, ikeVpns, linkEncryption } = compileVpns(context, instanceOf, reach, ikeGateways);
+  const tunnelEnds = [
+    ...vpns.map(({ manual }) => manual.localAddress),
+    ...ikeVpns.flatMap(({ gateway }) => ikeGateways.find(({ name }) => name === gateway)?.localAddress ?? []),
+  ];
   return {
     file,
     system: {
@@ -153,13 +159,13 @@ function compile(context: Context, file: string): Config {
     interfaces,
     routingInstances,
     autoRouteInjection: compileAutoRouteInjection(context),
-    kernelRoutes: compileKernelRoutes(context, { ports, interfaces, vpns }),
+    kernelRoutes: compileKernelRoutes(context, { ports, interfaces, tunnelEnds }),
     filters: compileFilters(context),
     networkMonitoring: compileProfiles(context, interfaces),
     trafficLoadBalance: compileTlb(context, interfaces, reach),
     vpns,
-    ikeGateways: [],
-    ikeVpns: [],
+    ikeGateways,
+    ikeVpns,
     zones,
     policies: compilePolicies(context),
     defaultPolicy: document.security?.policies?.['default-policy'] ?? 'deny-all',

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import * as f from './fields.js';
 import { limits } from './limits.js';
 import { highAvailability } from './schema-high-availability.js';
+import { ike, ipsecPolicy, ipsecProposal, vpnIke } from './schema-ike.js';
 
 const kernelInterface = () =>
   f.name('kernel interface').max(15, { error: 'longer than 15 characters' }).optional();
@@ -460,6 +461,8 @@ const manual = f.section({
 
 const ipsec = f.section({
   'anti-replay-window-size': f.windowSize().optional(),
+  proposal: f.table('proposal', ipsecProposal).optional(),
+  policy: f.table('policy', ipsecPolicy).optional(),
   vpn: f.table(
     'vpn',
     f.section({
@@ -467,7 +470,13 @@ const ipsec = f.section({
         .flag()
         .describe("the keys are those of the pair's ICL: named by vpn-profile, between local-ip and peer-ip"),
       'bind-interface': f.logicalInterface().optional(),
-      manual,
+      manual: manual.optional(),
+      ike: vpnIke.optional(),
+      'establish-tunnels': f
+        .word(['immediately', 'responder-only', 'responder-only-no-rekey'], ['on-traffic'])
+        .meta({ default: 'responder-only' })
+        .optional(),
+      'idle-time': f.integer(limits.ike.idleSeconds, 'seconds').optional(),
       'traffic-selector': f
         .table('traffic selector', f.section({ 'local-ip': f.prefix(), 'remote-ip': f.prefix() }))
         .optional(),
@@ -561,6 +570,7 @@ const security = f.section({
   'address-book': f
     .section({ global: f.section({ address: f.table('address', f.prefix()) }).optional() })
     .optional(),
+  ike: ike.optional(),
   ipsec: ipsec.optional(),
   zones: zones.optional(),
   policies: policies.optional(),
@@ -617,12 +627,13 @@ export type ConfigDocument = z.input<typeof schema>;
 
 /** Words of the reference documents that may come in a file and are not done yet, with what to do instead. */
 export const notYet: Readonly<Record<string, string>> = {
-  ike: 'write the keys under security.ipsec.vpn.<name>.manual',
   cluster: 'write high-availability',
   protocols: 'write static routes',
   nat: 'leave it out',
-  'establish-tunnels': 'leave it out: manual keys are up from the start',
-  proposal: 'write encryption-algorithm under manual',
+  eap: 'write a pre-shared-key or a certificate',
+  aaa: 'write a pre-shared-key or a certificate',
+  'vpn-monitor': 'write dead-peer-detection below the gateway',
+  'proposal-set': 'write proposals',
   log: 'counters and show security packet-drop records say what happened',
   reject: 'write deny',
   'address-set': 'list the addresses in the policy',

@@ -28,6 +28,7 @@ import { readText, surroundings } from './config-file.js';
 import { drainEvent } from './drain.js';
 import { StartError } from './errors.js';
 import { claimGeneration, epochOf, largestEpoch } from './generation.js';
+import { IkeRuntime, isMeant } from './ike.js';
 import { KernelRoutes } from './kernel-routes.js';
 import { type ApplyReport, type ChangeLine, LiveConfig, sequenceName } from './live-config.js';
 import type { CheckFunction } from './probe/custom.js';
@@ -66,6 +67,8 @@ export interface BadConfiguration {
 const lookMs = 50;
 /** how long news of a BFD session may wait: much less than the shortest detection time */
 const livenessMs = 5;
+/** what a message of IKE waits at most */
+const ikeMs = 5;
 /** looks after which one is late */
 const looksPerSecond = 1000 / lookMs;
 /** after routers were told, so that what is on its way arrives */
@@ -94,6 +97,8 @@ export class Daemon {
   #tables: TableStore | null = null;
   #server: ControlServer | null = null;
   #kernelRoutes: KernelRoutes | null = null;
+  #ike: IkeRuntime | null = null;
+  #stopIke: () => void = () => {};
   #sequences: SequenceStore | null = null;
   #stopLooking: () => void = () => {};
   #looks = 0;
@@ -139,12 +144,7 @@ export class Daemon {
     this.#network = new PortNetwork({
       nowMs,
       random: Math.random,
-      originate: (instance, packets) =>
-        this.#dataplane.native.originate(
-          this.#node,
-          this.#driver.state.numberings.routingInstances.of(instance),
-          packets,
-        ),
+      originate: (instance, packets) => this.#originate(instance, packets),
     });
     this.#monitor = new HealthMonitor({
       prober: new NetworkProber(this.#network, options.checkFunctions),
@@ -177,6 +177,7 @@ export class Daemon {
       onChanged: (next) => {
         this.#updateSessions(next);
         this.#monitor.configure(wantedChecks(next));
+        this.#configureIke(next);
       },
     });
     this.#requireFunctions(config);
@@ -198,6 +199,7 @@ export class Daemon {
     };
     this.#updateSessions(config);
     this.#monitor.configure(wantedChecks(config));
+    this.#configureIke(config);
     log(`${config.system.hostName} runs: ${config.ports.length} ports, control socket ${this.socket}`);
   }
 
@@ -216,6 +218,7 @@ export class Daemon {
   }
 
   async #stop(): Promise<void> {
+    const hadSas = this.#ike?.leave() ?? 0;
     const wait = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
     const wasExporting = [...this.#sessions.values()].some(({ isOpen }) => isOpen);
     for (const session of this.#sessions.values()) session.close();
@@ -223,8 +226,10 @@ export class Daemon {
     if (hadPeers && this.#dataplane.state === 'running') this.#post({ kind: 'ending' });
     const hadRoutes = (this.#kernelRoutes?.exported ?? 0) > 0;
     this.#kernelRoutes?.withdraw();
-    if (wasExporting || hadRoutes || hadPeers) await wait(graceMs);
+    if (wasExporting || hadRoutes || hadPeers || hadSas > 0) await wait(graceMs);
     this.#stopLooking();
+    this.#stopIke();
+    await this.#ike?.close();
     this.#monitor.close();
     this.#save('tables of ECMP groups', () => this.#tables?.save());
     this.#live?.close();
@@ -320,9 +325,46 @@ export class Daemon {
     if (told.length > 0) this.#post({ kind: 'liveness-told', told });
   }
 
-  /** What the native core leaves to the control plane: answers to probes. */
+  /** What the native core leaves to the control plane: IKE, and answers to probes. */
   #takePunts(): void {
-    for (const { packet } of this.#dataplane.native.takePunts(4096)) this.#network.receive(packet);
+    for (const { port, packet } of this.#dataplane.native.takePunts(4096)) {
+      const instanceOf = (vlan: number) => this.#instanceOf(this.#live.portNames[port] ?? '', vlan);
+      if (this.#ike?.receive(packet, instanceOf) !== true) this.#network.receive(packet);
+    }
+    this.#ike?.flush();
+  }
+
+  #instanceOf(port: string, vlan: number): string | undefined {
+    const { interfaces } = this.#live.config;
+    return interfaces.find((each) => each.port === port && (each.vlanId ?? 0) === vlan)?.routingInstance;
+  }
+
+  /** From the first gateway on. */
+  #configureIke(config: Config): void {
+    if (this.#ike === null && config.ikeGateways.length === 0) return;
+    if (this.#ike === null) {
+      const { native: plane } = this.#dataplane;
+      this.#ike = new IkeRuntime({
+        nodeId: config.system.nodeId ?? 0,
+        nowMs,
+        log: this.#options.log,
+        state: () => this.#driver.state,
+        post: (...events) => this.#post(...events),
+        originate: (instance, packets) => this.#originate(instance, packets),
+        saStatus: (direction, indices) => plane.saStatus(this.#node, direction, indices),
+        onEvent: (event) => this.#server?.tellIke(event),
+      });
+      this.#stopIke = processTimers.every(ikeMs, () => {
+        this.#takePunts();
+        this.#ike?.tick();
+      });
+    }
+    this.#ike.configure(config);
+  }
+
+  #originate(instance: string, packets: Uint8Array[]): number {
+    const { routingInstances } = this.#driver.state.numberings;
+    return this.#dataplane.native.originate(this.#node, routingInstances.of(instance), packets);
   }
 
   /** A function that nobody handed in could never answer. Throws StartError that says so. */
@@ -386,6 +428,7 @@ export class Daemon {
       return all > 0 ? Math.round(((busyTurns - before.busyTurns) / all) * 100) : 0;
     });
     this.#turns = status;
+    this.#ike?.look();
     const sas = [...this.#driver.state.tunnels.values()].flatMap(({ outbound }) =>
       outbound === null ? [] : [outbound],
     );
@@ -535,6 +578,10 @@ export class Daemon {
         const keys = captureKeys(plane, this.#node, this.#driver.state.tunnels.values());
         this.#options.log(`the keys of ${keys.length} SAs were handed out (capture --keys)`);
         return { keys };
+      },
+      clearIke: ({ gateway, peer }) => {
+        if (this.#ike === null) throw new Error('there is no IKE gateway; add it under security.ike.gateway');
+        return { cleared: this.#ike.clear((sa) => isMeant(sa, gateway, peer)) };
       },
       drain: ({ realService, drained, force }) => {
         const { event, view } = drainEvent(this.#driver.state, realService, drained, force ?? false);

@@ -73,6 +73,13 @@ export const parameters = {
     /** also when no other real service of a group is left for new flows */
     force: z.boolean().optional(),
   }),
+  /** answered by events `ike` until the connection ends */
+  'ike.monitor': z.strictObject({}),
+  /** IKE SAs that are deleted: of this gateway, with this peer's address or identity; all that are left out fit */
+  'ike.clear': z.strictObject({
+    gateway: z.string().min(1).max(63).optional(),
+    peer: z.string().min(1).max(300).optional(),
+  }),
   'ari.open': z.strictObject({ hostName: z.string().min(1).max(63), addresses: z.array(address).max(4096) }),
   'ari.announce': z.strictObject({ routes: z.array(announcement).max(100_000) }),
   'ari.withdraw': z.strictObject({ routes: z.array(prefixOfInstance).max(100_000) }),
@@ -83,6 +90,8 @@ const response = z.union([
   z.object({ id: z.int(), result: z.unknown() }),
   z.object({ id: z.int(), error: z.object({ message: z.string() }) }),
   z.object({ event: z.literal('superseded'), routes: z.array(prefixOfInstance) }),
+  /** time: ISO 8601; ike: an IkeEvent */
+  z.object({ event: z.literal('ike'), time: z.string(), ike: z.record(z.string(), z.unknown()) }),
   /** blocks: pcapng in base64; missed: so far, for want of room */
   z.object({
     event: z.literal('captured'),

@@ -1,6 +1,7 @@
 /** The control socket's server: requests are answered in order, each connection by itself. */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { z } from 'zod';
+import type { IkeEvent } from '../ike/draft.js';
 import type { GivenFlow } from '../lb/explain.js';
 import type { Address } from '../model/address.js';
 import type { PrefixOfInstance } from '../node/event.js';
@@ -21,6 +22,7 @@ import {
 import { takeSocket } from './socket.js';
 
 export type ApplyRequest = z.infer<typeof parameters.apply>;
+export type ClearIkeRequest = z.infer<(typeof parameters)['ike.clear']>;
 export type DrainRequest = z.infer<typeof parameters.drain>;
 
 export interface CaptureListener {
@@ -40,6 +42,8 @@ export interface ControlHandler {
   /** Tells until what it returns is called. */
   capture(filter: string, to: CaptureListener): () => void;
   captureKeys(): object;
+  /** Throws where the node does not speak IKE. */
+  clearIke(request: ClearIkeRequest): object;
   drain(request: DrainRequest): object;
   exporterOpened(exporter: string, addresses: readonly Address[]): void;
   exporterClosed(exporter: string): void;
@@ -56,6 +60,8 @@ interface Connection {
   exporter: string | null;
   /** ends the capture that is told over it */
   stopCapture: (() => void) | null;
+  /** hears of what IKE does */
+  monitorsIke: boolean;
 }
 
 /** A capture waits while more than this is unread. */
@@ -88,6 +94,12 @@ export class ControlServer {
     }
   }
 
+  tellIke(event: IkeEvent): void {
+    const time = new Date().toISOString();
+    for (const connection of this.#connections)
+      if (connection.monitorsIke) this.#send(connection, { event: 'ike', time, ike: event });
+  }
+
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const connection of this.#connections) {
@@ -101,7 +113,7 @@ export class ControlServer {
   }
 
   #accept(socket: Socket): void {
-    const connection: Connection = { socket, exporter: null, stopCapture: null };
+    const connection: Connection = { socket, exporter: null, stopCapture: null, monitorsIke: false };
     const reader = new LineReader();
     this.#connections.add(connection);
     socket.on('data', (chunk: Buffer) => {
@@ -180,6 +192,12 @@ export class ControlServer {
       case 'capture.keys':
         read('capture.keys', params);
         return this.#handler.captureKeys();
+      case 'ike.monitor':
+        read('ike.monitor', params);
+        connection.monitorsIke = true;
+        return {};
+      case 'ike.clear':
+        return this.#handler.clearIke(read('ike.clear', params));
       case 'drain':
         return this.#handler.drain(read('drain', params));
       case 'ari.open': {

@@ -2,7 +2,7 @@
 import type { IdentityConfig, IkeGatewayConfig, RemoteIdentityConfig } from '../config/config.js';
 import { Address } from '../model/address.js';
 import { type Identification, idType } from '../wire/ike.js';
-import { dnText } from './x509.js';
+import { dnText } from '../wire/x509.js';
 
 /** For people: `enb1.example.net`, `user@example.net`, `192.0.2.1`, `CN=gw, O=Example`. */
 export function identityText({ type, data }: Identification): string {

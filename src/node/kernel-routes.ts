@@ -25,6 +25,9 @@ export function wantedKernelRoutes(state: NodeState): ReadonlyMap<string, Prefix
         break;
       case 'tunnel-endpoint': {
         const own = loopbackAddresses(config!);
+        // peers have to find it before there is a tunnel
+        for (const { localAddress } of config!.ikeGateways)
+          if (own.has(String(localAddress))) add(Prefix.host(localAddress));
         for (const { tunnel, outbound } of state.tunnels.values())
           if (outbound !== null && own.has(String(tunnel.localAddress)))
             add(Prefix.host(tunnel.localAddress));

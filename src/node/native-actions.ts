@@ -133,20 +133,29 @@ const noLifetime = {
   hardKilobytes: 0n,
 };
 
+/** The softer one asks for a rekey at nine tenths. */
+function lifetimeOf({ lifetimeKilobytes: kilobytes }: Tunnel) {
+  if (kilobytes == null) return noLifetime;
+  const hardKilobytes = BigInt(kilobytes);
+  return { ...noLifetime, hardKilobytes, softKilobytes: (hardKilobytes * 9n) / 10n };
+}
+
+const allPorts = [0, 65_535] as const;
+
 function commonOptions(tunnel: Tunnel) {
   return {
     extendedSequenceNumber: tunnel.extendedSequenceNumber,
     selectors: tunnel.selectors.map(
-      ({ local, remote }): SelectorEntry => ({
+      ({ local, remote, protocol = 0, localPorts = allPorts, remotePorts = allPorts }): SelectorEntry => ({
         local: prefixBytes(local),
         remote: prefixBytes(remote),
-        protocol: 0,
-        localPorts: [0, 65_535],
-        remotePorts: [0, 65_535],
+        protocol,
+        localPorts: [...localPorts],
+        remotePorts: [...remotePorts],
       }),
     ),
     tunnel: tunnel.id,
-    lifetime: noLifetime,
+    lifetime: lifetimeOf(tunnel),
   };
 }
 
@@ -185,7 +194,7 @@ function outboundOptions(
     dfBit: tunnel.dfBit,
     dscp: tunnel.outerDscp ?? -1,
     mtu,
-    udp: null,
+    udp: tunnel.udp == null ? null : { ...tunnel.udp },
     routingInstance,
   };
 }

@@ -50,7 +50,8 @@ export function dirtyParts(state: NodeState): TableParts {
       const { highAvailability: pair } = config;
       const isSealed = pair?.peer.linkEncryption != null;
       const icl = pair === null ? {} : { icl: { port: iclPort, tunnel: isSealed ? linkTunnelId : null } };
-      return { flow: { sessions, synCheck, synCheckInTunnel, ...punts, ...icl } };
+      const ike = config.ikeGateways.length > 0 ? { puntIke: true } : {};
+      return { flow: { sessions, synCheck, synCheckInTunnel, ...ike, ...punts, ...icl } };
     },
     icd: () => ({ icd: icdEntry(state, config) }),
   };

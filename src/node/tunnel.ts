@@ -2,8 +2,19 @@
 import type { Config, HighAvailabilityConfig, LinkEncryptionConfig, VpnConfig } from '../config/config.js';
 import type { Address } from '../model/address.js';
 import { Prefix } from '../model/prefix.js';
+import type { UdpEncapsulation } from '../model/sa.js';
 import type { Secret } from '../model/secret.js';
 import type { GatewayKind } from './anchor.js';
+
+export interface TunnelSelector {
+  readonly local: Prefix;
+  readonly remote: Prefix;
+  /** 0 (or left out): any */
+  readonly protocol?: number;
+  /** both included; all when left out */
+  readonly localPorts?: readonly [number, number];
+  readonly remotePorts?: readonly [number, number];
+}
 
 export interface Tunnel {
   readonly name: string;
@@ -19,7 +30,11 @@ export interface Tunnel {
   /** st0 unit: its zone and routing instance are those of the decrypted packets */
   readonly bindInterface: string;
   /** local: our side; remote: the peer's, which gets the ARI route */
-  readonly selectors: readonly { readonly local: Prefix; readonly remote: Prefix }[];
+  readonly selectors: readonly TunnelSelector[];
+  /** RFC 3948; none when left out */
+  readonly udp?: UdpEncapsulation | null;
+  /** of inner packets, in kilobytes, after which its keys are used up; none when left out */
+  readonly lifetimeKilobytes?: number | null;
   readonly antiReplayWindowSize: number | null;
   readonly extendedSequenceNumber: boolean;
   readonly dfBit: 'clear' | 'set' | 'copy';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { IkeGatewayConfig } from '../../dist/config/config.js';
-import { certificateFields, derElements, dnText } from '../../dist/ike/x509.js';
 import { Secret } from '../../dist/model/secret.js';
+import { certificateFields, derElements, dnText } from '../../dist/wire/x509.js';
 import { hub, hubVpn, Lab, mismatches, spoke, spokeVpn } from './support.js';
 
 const read = JSON.parse(

@@ -1,4 +1,5 @@
-import type { InterfaceConfig, KernelRoutesConfig, PortConfig, VpnConfig } from '../config.js';
+import type { Address } from '../../model/address.js';
+import type { InterfaceConfig, KernelRoutesConfig, PortConfig } from '../config.js';
 import { limits } from '../limits.js';
 import type { Context } from './context.js';
 
@@ -9,8 +10,13 @@ export function compileKernelRoutes(
   {
     ports,
     interfaces,
-    vpns,
-  }: { ports: readonly PortConfig[]; interfaces: readonly InterfaceConfig[]; vpns: readonly VpnConfig[] },
+    tunnelEnds,
+  }: {
+    ports: readonly PortConfig[];
+    interfaces: readonly InterfaceConfig[];
+    /** our address of each VPN */
+    tunnelEnds: readonly Address[];
+  },
 ): KernelRoutesConfig | null {
   const section = context.document['routing-options']?.kernel;
   if (section === undefined) return null;
@@ -18,7 +24,7 @@ export function compileKernelRoutes(
   if (kinds.length === 0 && section.import === undefined)
     context.report(path, 'does nothing; write export, import or both', 'key');
   kinds.forEach((kind, i) => {
-    const lack = lacking(context, kind, interfaces, vpns);
+    const lack = lacking(context, kind, interfaces, tunnelEnds);
     if (lack !== undefined) context.report([...path, 'export', i], lack);
   });
   const shares = ports.some(({ port }) => port.kind === 'af-packet' || port.kind === 'af-xdp');
@@ -60,7 +66,7 @@ function lacking(
   context: Context,
   kind: KernelRoutesConfig['export'][number],
   interfaces: readonly InterfaceConfig[],
-  vpns: readonly VpnConfig[],
+  tunnelEnds: readonly Address[],
 ): string | undefined {
   if (kind === 'virtual-service') {
     const instances = context.document.services?.['traffic-load-balance']?.instance ?? {};
@@ -70,13 +76,13 @@ function lacking(
     return has || !context.sound('services') ? undefined : 'there is no virtual service here; leave it out';
   }
   if (!context.sound('security', 'ipsec')) return undefined;
-  if (vpns.length === 0) return 'there is no VPN here; leave it out';
+  if (tunnelEnds.length === 0) return 'there is no VPN here; leave it out';
   if (kind === 'ari-ts' || !context.sound('interfaces')) return undefined;
   const loopback = new Set(
     interfaces.flatMap(({ kind: of, addresses }) =>
       of === 'loopback' ? addresses.map(({ address }) => String(address)) : [],
     ),
   );
-  const has = vpns.some(({ manual }) => loopback.has(String(manual.localAddress)));
+  const has = tunnelEnds.some((address) => loopback.has(String(address)));
   return has ? undefined : 'no VPN has its local-address on lo0, where it can be anycast; leave it out';
 }

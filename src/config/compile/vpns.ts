@@ -4,6 +4,8 @@ import { Prefix } from '../../model/prefix.js';
 import { Secret } from '../../model/secret.js';
 import { notAHost, parseAddress, parsePrefix } from '../address.js';
 import type {
+  IkeGatewayConfig,
+  IkeVpnConfig,
   LinkEncryptionConfig,
   ManualKeysConfig,
   ManualSaConfig,
@@ -15,11 +17,13 @@ import type { Path } from '../problem.js';
 import { pathText } from '../problem.js';
 import type { ConfigDocument } from '../schema.js';
 import type { Context } from './context.js';
+import { compileIpsecPolicy } from './ike.js';
 import type { Reach } from './interfaces.js';
 
 type Ipsec = NonNullable<NonNullable<ConfigDocument['security']>['ipsec']>;
 type VpnDocument = Ipsec['vpn'][string];
-type SaDocument = VpnDocument['manual']['outbound'];
+type ManualDocument = NonNullable<VpnDocument['manual']>;
+type SaDocument = ManualDocument['outbound'];
 type Algorithm = ManualKeysConfig['encryptionAlgorithm'];
 
 /** AES key and 4-byte salt (RFC 4106 §8.1), in bytes. */
@@ -44,24 +48,32 @@ export function compileVpns(
   context: Context,
   instanceOf: ReadonlyMap<string, string>,
   reach: Reach,
-): { vpns: VpnConfig[]; linkEncryption: LinkEncryptionConfig | null } {
+  gateways: readonly IkeGatewayConfig[],
+): { vpns: VpnConfig[]; ikeVpns: IkeVpnConfig[]; linkEncryption: LinkEncryptionConfig | null } {
   const ipsec = context.document.security?.ipsec;
   const entries = Object.entries(ipsec?.vpn ?? {});
   const path = ['security', 'ipsec', 'vpn'];
   if (entries.length > limits.ipsec.vpns) context.report(path, `more than ${limits.ipsec.vpns} VPNs`, 'key');
-  if (entries.length > 0) checkSealing(context);
+  if (entries.length > 0) checkSealing(context, entries);
   const taken = { keys: new Map(), inboundSpis: new Map(), outboundSpis: new Map(), ariRoutes: new Map() };
   const ends = linkEnds(context);
   const vpns: VpnConfig[] = [];
+  const ikeVpns: IkeVpnConfig[] = [];
   let linkEncryption: LinkEncryptionConfig | null = null;
   for (const [name, vpn] of entries) {
     const at = [...path, name];
-    if (vpn['ha-link-encryption'] === undefined) {
+    const manual = checkKind(context, at, vpn);
+    if (vpn.ike !== undefined) {
+      const compiled = compileIkeVpn(context, at, name, vpn, instanceOf, taken, gateways);
+      if (compiled !== undefined) ikeVpns.push(compiled);
+    } else if (manual === undefined) {
+      // said
+    } else if (vpn['ha-link-encryption'] === undefined) {
       const bindInterface = tunnelOf(context, at, vpn);
       vpns.push({
         ...commonOf(context, at, name, vpn),
         bindInterface,
-        manual: compileManual(context, [...at, 'manual'], vpn.manual, taken, reach),
+        manual: compileManual(context, [...at, 'manual'], manual, taken, reach),
         trafficSelectors: compileSelectors(
           context,
           at,
@@ -71,10 +83,69 @@ export function compileVpns(
         ),
       });
     } else {
-      linkEncryption = compileLink(context, at, name, vpn, ends, taken, reach) ?? linkEncryption;
+      linkEncryption =
+        compileLink(context, at, name, { ...vpn, manual }, ends, taken, reach) ?? linkEncryption;
     }
   }
-  return { vpns, linkEncryption };
+  return { vpns, ikeVpns, linkEncryption };
+}
+
+/** Keys come of this file, or of an exchange. */
+function checkKind(context: Context, at: Path, vpn: VpnDocument): ManualDocument | undefined {
+  const { manual, ike } = vpn;
+  if (manual === undefined && ike === undefined)
+    context.report(
+      at,
+      'has no keys; write ike with gateway and ipsec-policy, or manual with keys of this file',
+      'key',
+    );
+  if (ike === undefined) {
+    for (const key of ['establish-tunnels', 'idle-time'] as const)
+      if (vpn[key] !== undefined && manual !== undefined)
+        context.report([...at, key], 'manual keys are up from the start, always; leave it out', 'key');
+    return manual;
+  }
+  if (manual !== undefined) context.report([...at, 'manual'], 'there is ike, too; write one of them', 'key');
+  if (vpn['ha-link-encryption'] !== undefined)
+    context.report([...at, 'ike'], 'the VPN of the ICL has manual keys', 'key');
+  return undefined;
+}
+
+function compileIkeVpn(
+  context: Context,
+  at: Path,
+  name: string,
+  vpn: VpnDocument,
+  instanceOf: ReadonlyMap<string, string>,
+  taken: Taken,
+  gateways: readonly IkeGatewayConfig[],
+): IkeVpnConfig | undefined {
+  const { gateway: gatewayName, 'ipsec-policy': policyName } = vpn.ike!;
+  const bindInterface = tunnelOf(context, at, vpn);
+  const policy = compileIpsecPolicy(context, [...at, 'ike', 'ipsec-policy'], policyName);
+  const table = ['security', 'ike', 'gateway'];
+  if (!context.refer([...at, 'ike', 'gateway'], 'gateway', gatewayName, table)) return undefined;
+  const gateway = gateways.find((each) => each.name === gatewayName);
+  if (gateway === undefined || policy === undefined) return undefined;
+  const establish = vpn['establish-tunnels'] ?? 'responder-only';
+  if (establish === 'immediately' && gateway.address === null)
+    context.report(
+      [...at, 'establish-tunnels'],
+      `gateway ${gatewayName} is dynamic: its peers come by themselves; write responder-only`,
+    );
+  const instance = instanceOf.get(bindInterface) ?? 'default';
+  // many peers share the selectors of a dynamic gateway: each gets the routes of what it negotiates
+  const routes = gateway.address === null ? { ...taken, ariRoutes: new Map() } : taken;
+  return {
+    ...commonOf(context, at, name, vpn),
+    bindInterface,
+    gateway: gatewayName,
+    ...policy,
+    trafficSelectors: compileSelectors(context, at, vpn, instance, routes),
+    establishTunnels: establish === 'immediately' ? 'immediately' : 'responder-only',
+    rekeys: establish !== 'responder-only-no-rekey',
+    idleTimeMs: vpn['idle-time'] === undefined ? null : vpn['idle-time'] * 1000,
+  };
 }
 
 /** What both kinds of VPNs have. */
@@ -135,7 +206,7 @@ function compileLink(
   context: Context,
   at: Path,
   name: string,
-  vpn: VpnDocument,
+  vpn: VpnDocument & { manual: ManualDocument },
   ends: LinkEnds | undefined,
   taken: Taken,
   reach: Reach,
@@ -173,17 +244,18 @@ export function nodeId(document: ConfigDocument): number | undefined {
 }
 
 /** Keys from a file outlive the process, so what has been used of their IVs must, too. */
-function checkSealing(context: Context): void {
+function checkSealing(context: Context, vpns: readonly [string, VpnDocument][]): void {
   const { system } = context.document;
+  const hasManual = vpns.some(([, { manual }]) => manual !== undefined);
   if (nodeId(context.document) === undefined && context.sound('chassis')) {
     const { least, most } = limits.nodeId;
     context.report(
       ['system', 'node-id'],
-      `missing; VPNs with manual keys want one from ${least} to ${most}, another on each node that has the same keys`,
+      `missing; VPNs ${hasManual ? 'with manual keys ' : ''}want one from ${least} to ${most}, another on each node that has the same keys`,
       'key',
     );
   }
-  if (system['state-directory'] === undefined) {
+  if (hasManual && system['state-directory'] === undefined) {
     context.report(
       ['system', 'state-directory'],
       'missing; without it nothing is sealed with manual keys, since no IV may come twice after a restart',
@@ -196,7 +268,7 @@ function checkSealing(context: Context): void {
 function compileManual(
   context: Context,
   path: Path,
-  manual: VpnDocument['manual'],
+  manual: ManualDocument,
   taken: Taken,
   reach: Reach,
   isChecked = true,
