@@ -49,6 +49,10 @@ Napi::Function PlaneBinding::define(Napi::Env env) {
                          InstanceMethod<&Self::add_forwarder>("addForwarder"),
                          InstanceMethod<&Self::add_host>("addHost"),
                          InstanceMethod<&Self::add_wire>("addWire"),
+                         InstanceMethod<&Self::add_link>("addLink"),
+                         InstanceMethod<&Self::set_link>("setLink"),
+                         InstanceMethod<&Self::move_link_end>("moveLinkEnd"),
+                         InstanceMethod<&Self::flow_reports>("flowReports"),
                          InstanceMethod<&Self::add_packet_socket>("addPacketSocket"),
                          InstanceMethod<&Self::add_xdp_socket>("addXdpSocket"),
                          InstanceMethod<&Self::add_tun>("addTun"),
@@ -97,6 +101,11 @@ Napi::Function PlaneBinding::define(Napi::Env env) {
                          InstanceMethod<&Self::frames_in_use>("framesInUse"),
                          InstanceMethod<&Self::stop>("stop"),
                          InstanceMethod<&Self::step>("step"),
+                         InstanceMethod<&Self::advance>("advance"),
+                         InstanceMethod<&Self::set_clock>("setClock"),
+                         InstanceMethod<&Self::take_attention>("takeAttention"),
+                         InstanceMethod<&Self::nonces>("nonces"),
+                         InstanceMethod<&Self::arrivals>("arrivals"),
                          InstanceMethod<&Self::next_deadline>("nextDeadline"),
                          InstanceMethod<&Self::close>("close"),
                      });
@@ -122,6 +131,7 @@ void PlaneBinding::let_go() {
   }
   forget_plane(id_);
   known_.clear();
+  links_.clear();
   plane_.reset();
 }
 

@@ -7,6 +7,7 @@
 //   liveness_binding.cc BFD sessions
 //   sync_binding.cc    what a pair shares
 //   capture_binding.cc what passes, copied for whoever watches
+//   virtual_binding.cc emulated links, time that goes as it is told
 //   show_binding.cc    what show prints: counters, sessions, neighbours, records
 #pragma once
 #include <napi.h>
@@ -18,6 +19,7 @@
 #include "held_plane.h"
 #include "node/forwarder.h"
 #include "node/host.h"
+#include "port/link.h"
 
 namespace penstock::addon {
 
@@ -58,11 +60,20 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   Napi::Value frames_in_use(const Napi::CallbackInfo& info);
   void stop(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);
+  void advance(const Napi::CallbackInfo& info);
+  void set_clock(const Napi::CallbackInfo& info);
+  Napi::Value take_attention(const Napi::CallbackInfo& info);
+  Napi::Value nonces(const Napi::CallbackInfo& info);
+  Napi::Value arrivals(const Napi::CallbackInfo& info);
   Napi::Value next_deadline(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   Napi::Value add_forwarder(const Napi::CallbackInfo& info);
   Napi::Value add_host(const Napi::CallbackInfo& info);
+  Napi::Value add_link(const Napi::CallbackInfo& info);
+  void set_link(const Napi::CallbackInfo& info);
+  Napi::Value move_link_end(const Napi::CallbackInfo& info);
+  Napi::Value flow_reports(const Napi::CallbackInfo& info);
   Napi::Value add_wire(const Napi::CallbackInfo& info);
   Napi::Value add_packet_socket(const Napi::CallbackInfo& info);
   Napi::Value add_xdp_socket(const Napi::CallbackInfo& info);
@@ -116,6 +127,7 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   uint32_t id_ = 0;
   uint64_t stepped_to_ = 0;   // virtual time; 0: real time
   std::vector<Known> known_;  // by node id
+  std::vector<std::shared_ptr<Link>> links_;
 };
 
 // createPlane(options)

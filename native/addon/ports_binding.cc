@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kMostNodes = 4096;
 constexpr int64_t kMostFlows = 1 << 20;
+constexpr int64_t kMostFlowNs = 3'600'000'000'000;
 constexpr int64_t kMostSizes = 65536;
 // IP packets that a chunk holds behind headroom, offset and link header, with room for what a tunnel appends.
 constexpr int64_t kMostMtu = 3200;
@@ -41,6 +42,12 @@ std::vector<Flow> read_flows(const Arg& flows) {
     }
     out[i].source_port = flow.get("sourcePort").integer<uint16_t>(0, 65535);
     out[i].destination_port = flow.get("destinationPort").integer<uint16_t>(0, 65535);
+    const Arg interval = flow.get("intervalNs");
+    if (!interval.missing()) out[i].interval = interval.integer<uint64_t>(0, kMostFlowNs);
+    const Arg first = flow.get("firstNs");
+    if (!first.missing()) out[i].first = first.integer<uint64_t>(0, kMostFlowNs);
+    const Arg size = flow.get("size");
+    if (!size.missing()) out[i].size = size.integer<uint16_t>(out[i].source.is_v4() ? 44 : 64, kMostMtu);
   }
   return out;
 }
@@ -277,7 +284,7 @@ void PlaneBinding::set_node_running(const Napi::CallbackInfo& info) {
   Node& target = node(Arg(info, 0, "setNodeRunning.node"));
   const Arg how(info, 1, "setNodeRunning.running");
   if (how.value().IsString()) {
-    target.set_running(static_cast<Node::Running>(how.choice({"runs", "drains", "shut"})));
+    target.set_running(static_cast<Node::Running>(how.choice({"runs", "drains", "shut", "frozen"})));
   } else {
     target.set_running(how.boolean());
   }

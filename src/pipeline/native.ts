@@ -34,7 +34,47 @@ export interface HostFlow {
   destination: Bytes;
   sourcePort: number;
   destinationPort: number;
+  /** between its packets; of all flows of a host or of none. None: as fast as credit allows */
+  intervalNs?: number;
+  /** after the host began to send */
+  firstNs?: number;
+  /** of its IP packets; left out: as the host's sizes go round */
+  size?: number;
 }
+
+/** Of one direction of an emulated link; what is left out is 0. Parts are in a million. */
+export interface LinkQuality {
+  /** 0: no limit */
+  bitsPerSecond?: number;
+  delayNs?: number;
+  /** at most, more than the delay; order is kept */
+  jitterNs?: number;
+  /** that a packet which others overtake comes later */
+  heldBackNs?: number;
+  lossPpm?: number;
+  duplicatePpm?: number;
+  reorderPpm?: number;
+  /** one bit is turned */
+  corruptPpm?: number;
+  /** an earlier ESP packet comes once more, behind another */
+  replayPpm?: number;
+}
+
+/** What changes of an emulated link. */
+export interface LinkChange {
+  /** false: both ends see that it is down */
+  open?: boolean;
+  /** the end, 0 or 1, whose packets the others are of */
+  from?: 0 | 1;
+  quality?: LinkQuality;
+  /** nothing arrives any more, and nobody is told */
+  cut?: boolean;
+  /** the IVs of ESP packets are written down: see nonces() */
+  witness?: boolean;
+}
+
+/** Numbers a flow in what flowReports() gives: sent, delivered, last arrival, longest gap, its beginning; times in ns. */
+export const flowReportWords = 5;
 
 export interface HostOptions {
   name: string;
@@ -588,6 +628,18 @@ export interface NativePlane {
   /** A memory wire between two nodes: their port indices. capacity: frames a direction and worker, a power of two. */
   addWire(nodeA: number, nodeB: number, capacity: number): [number, number];
   /**
+   * An emulated link between two nodes: see native/core/port/link.h. capacity: frames a direction and worker. Only while
+   * no workers run.
+   */
+  addLink(
+    nodeA: number,
+    nodeB: number,
+    options: { capacity: number; seed: number },
+  ): { link: number; ports: [number, number] };
+  setLink(link: number, change: LinkChange): void;
+  /** Another node has this end from now on: its port there. Nobody is to use the old one any more. */
+  moveLinkEnd(link: number, side: 0 | 1, node: number): number;
+  /**
    * An interface of the kernel. promiscuous: for MAC addresses that are not the interface's own. Throws an error with
    * code 'EPERM', 'ENODEV', … and a message that says the mend.
    */
@@ -645,8 +697,11 @@ export interface NativePlane {
   takeLiveness(node: number, most: number): LivenessEvent[];
   livenessStatus(node: number): LivenessStatus[];
 
-  /** drains: nothing is received from its ports, what it has is finished. false is shut: all is dropped. */
-  setNodeRunning(node: number, running: boolean | 'runs' | 'drains' | 'shut'): void;
+  /**
+   * frozen: it does nothing, and what comes waits in its ports. drains: nothing is received from its ports, what it has is
+   * finished. false is shut: all is dropped.
+   */
+  setNodeRunning(node: number, running: boolean | 'runs' | 'drains' | 'shut' | 'frozen'): void;
   setSending(node: number, sending: boolean): void;
 
   /**
@@ -693,6 +748,21 @@ export interface NativePlane {
   /** Virtual time, no workers running: one turn of every worker at nowNs; true when a frame moved. */
   step(nowNs: bigint): boolean;
   nextDeadline(): bigint;
+  /**
+   * Virtual time: whatever is due, from deadline to deadline, until untilNs or until there is something for the control
+   * thread. out: the time reached, and 1 when punts wait + 2 when neighbours changed (takeAttention).
+   */
+  advance(nowNs: number, untilNs: number, out: Float64Array): void;
+  /** Virtual time: a node's clock shows so much more than the plane's, and gains from nowNs on. */
+  setClock(node: number, clock: { nowNs: number; offsetNs: number; gainedPpm: number }): void;
+  /** Nodes whose neighbours changed since they were last given. */
+  takeAttention(): number[];
+  /** Of a host, flowReportWords numbers a flow; the longest gaps begin anew. */
+  flowReports(node: number): Float64Array;
+  /** ESP packets that left by ways with a witness, and those of them whose IV had been there under the same SA. */
+  nonces(): { seen: number; repeated: number };
+  /** A digest of all that arrived over emulated links: when, where, and every byte. */
+  arrivals(): bigint;
   /** Frees the plane once every worker has let go. */
   close(): void;
 }

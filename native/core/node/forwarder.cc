@@ -119,6 +119,8 @@ bool Forwarder::poll(uint32_t worker, uint64_t now) {
   shard.now = now;
   close_ports(worker, now);
   const Running how = how_running();
+  if (how == Running::kFrozen) [[unlikely]]
+    return false;
   if (how == Running::kShut) [[unlikely]] {
     for (const Shard::Pending& entry : shard.pending) drop(worker, now, entry.frame, DropReason::port_closed);
     shard.pending.clear();
@@ -175,12 +177,22 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
   shard.flush_all();
 }
 
+size_t Forwarder::heard_ports() const {
+  if (how_running() == Running::kRuns)
+    return std::min(ports(), current_.load()->interfaces->first_of_port.size());
+  return how_running() == Running::kShut ? ports() : 0;
+}
+
 uint64_t Forwarder::next_deadline(uint32_t worker) const {
-  if (!running()) return ~0ull;  // it drops what comes, and does nothing by itself
   const Shard& shard = *shards_[worker];
+  if (!running()) return shard.pending.empty() ? ~0ull : 0;
   uint64_t earliest = shard.sessions.next_deadline();
   if (shard.flow_memory) earliest = std::min(earliest, shard.flow_memory->next_deadline());
-  if (worker == 0) earliest = std::min({earliest, shard.next_tick, liveness_.next_deadline()});
+  if (worker == 0) {
+    const bool wanted = neighbour_wanted_.load(std::memory_order_relaxed);
+    const uint64_t tick = wanted ? shard.last_tick + Shard::kLeastTickNs : shard.next_tick;
+    earliest = std::min({earliest, tick, liveness_.next_deadline()});
+  }
   if (shard.sync.busy()) return 0;
   if (!shard.pending.empty()) earliest = std::min(earliest, shard.pending.front().since + Shard::kPendingNs);
   return earliest;

@@ -16,6 +16,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
+#include <queue>
+#include <utility>
 
 #include "../packet/arp.h"
 #include "../packet/ethernet.h"
@@ -59,8 +62,24 @@ struct Host::Shard {
   std::vector<ArrivalWindow> arrivals;  // per flow: a duplicate is not delivered twice
   std::vector<uint32_t> sequences;      // client: per own flow, the last one sent
   uint32_t next_flow = 0;
+  std::vector<FlowReport> reports;  // per flow
+  // By the clock: when each own flow sends next, the earliest on top. Equal times go by the flow's number.
+  using Turn = std::pair<uint64_t, uint32_t>;
+  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns;
+  bool started = false;
 
-  explicit Shard(const HostOptions& all) : options(all), arrivals(all.flows.size()) {}
+  explicit Shard(const HostOptions& all)
+      : options(all), arrivals(all.flows.size()), reports(all.flows.size()) {}
+  void arrived(uint32_t flow, uint64_t now) {
+    FlowReport& report = reports[flow];
+    const uint64_t gap = report.last_arrival == 0 ? 0 : now - report.last_arrival;
+    if (gap > report.longest_gap) {
+      report.longest_gap = gap;
+      report.longest_gap_from = report.last_arrival;
+    }
+    report.last_arrival = now;
+    ++report.delivered;
+  }
 };
 
 // What both ends know of a packet before it is sent.
@@ -72,7 +91,10 @@ struct Host::Expected {
 };
 
 Host::Host(std::string name, uint32_t workers, HostOptions options)
-    : Node(std::move(name), workers), options_(std::move(options)) {
+    : Node(std::move(name), workers),
+      options_(std::move(options)),
+      by_clock_(std::any_of(options_.flows.begin(), options_.flows.end(),
+                            [](const Flow& flow) { return flow.interval != 0; })) {
   pattern_.resize(kPatternBytes + kLongestPayload);
   uint64_t random = options_.seed;
   for (size_t i = 0; i < kPatternBytes; i += 8) {
@@ -97,11 +119,34 @@ const LatencyHistogram& Host::latency(uint32_t worker) const {
   return shards_[worker]->latency;
 }
 
-uint64_t Host::next_deadline(uint32_t) const {
-  return !options_.server && sending_.load(std::memory_order_relaxed) ? 0 : ~0ull;
+uint64_t Host::next_deadline(uint32_t worker) const {
+  if (options_.server || !running() || !sending_.load(std::memory_order_relaxed)) return ~0ull;
+  const Shard& shard = *shards_[worker];
+  if (!by_clock_ || !shard.started) return 0;
+  return shard.turns.empty() ? ~0ull : shard.turns.top().first;
+}
+
+std::vector<FlowReport> Host::take_reports() {
+  std::vector<FlowReport> all(options_.flows.size());
+  for (auto& shard : shards_) {
+    for (uint32_t flow = 0; flow < all.size(); ++flow) {
+      FlowReport& from = shard->reports[flow];
+      FlowReport& to = all[flow];
+      to.sent += from.sent;
+      to.delivered += from.delivered;
+      to.last_arrival = std::max(to.last_arrival, from.last_arrival);
+      if (from.longest_gap > to.longest_gap) {
+        to.longest_gap = from.longest_gap;
+        to.longest_gap_from = from.longest_gap_from;
+      }
+      from.longest_gap = 0;
+    }
+  }
+  return all;
 }
 
 uint16_t Host::size_of(uint32_t flow, uint32_t sequence) const {
+  if (options_.flows[flow].size != 0) return options_.flows[flow].size;
   return options_.sizes[(flow * 7u + sequence) % options_.sizes.size()];
 }
 
@@ -185,7 +230,9 @@ bool Host::poll(uint32_t worker, uint64_t now) {
   if (!running()) return drain_ports(worker, now);
   Shard& shard = *shards_[worker];
   bool moved = receive(shard, worker, now);
-  if (!options_.server && sending_.load(std::memory_order_acquire)) moved |= send(shard, worker, now);
+  if (!options_.server && sending_.load(std::memory_order_acquire)) {
+    moved |= by_clock_ ? send_by_clock(shard, worker, now) : send(shard, worker, now);
+  }
   return moved;
 }
 
@@ -202,6 +249,31 @@ bool Host::send(Shard& shard, uint32_t worker, uint64_t now) {
     shard.next_flow = flow + workers < options_.flows.size() ? flow + workers : worker;
     write_packet(frames[i], flow, ++shard.sequences[flow / workers], true, now);
     bytes += plane_->pool().frame(frames[i]).length;
+  }
+  counters(worker).add(Counter::sent, count);
+  transmit(worker, now, frames, count, bytes);
+  return count > 0;
+}
+
+// Flows of this worker whose time has come, a burst at most.
+bool Host::send_by_clock(Shard& shard, uint32_t worker, uint64_t now) {
+  if (!shard.started) {
+    shard.started = true;
+    for (uint32_t flow = worker; flow < options_.flows.size(); flow += plane_->workers()) {
+      if (options_.flows[flow].interval != 0) shard.turns.emplace(now + options_.flows[flow].first, flow);
+    }
+  }
+  FrameIndex frames[kBurst];
+  uint32_t count = 0;
+  uint64_t bytes = 0;
+  while (count < kBurst && !shard.turns.empty() && shard.turns.top().first <= now) {
+    const auto [due, flow] = shard.turns.top();
+    shard.turns.pop();
+    shard.turns.emplace(due + options_.flows[flow].interval, flow);
+    if (plane_->cache(worker).allocate(&frames[count], 1) == 0) continue;  // nothing sent, nothing missed
+    ++shard.reports[flow].sent;
+    write_packet(frames[count], flow, ++shard.sequences[flow / plane_->workers()], true, now);
+    bytes += plane_->pool().frame(frames[count++]).length;
   }
   counters(worker).add(Counter::sent, count);
   transmit(worker, now, frames, count, bytes);
@@ -231,6 +303,7 @@ bool Host::receive(Shard& shard, uint32_t worker, uint64_t now) {
     bytes += pool.frame(frames[i]).length;
     const Arrival arrival = check(shard, worker, now, frames[i]);
     if (arrival.kind != Arrival::kDelivered || !options_.server) continue;
+    ++shard.reports[arrival.flow].sent;
     write_packet(frames[i], arrival.flow, arrival.sequence, false, now);
     answer_bytes += pool.frame(frames[i]).length;
     answers[answered++] = frames[i];
@@ -268,14 +341,19 @@ Host::Arrival Host::check(Shard& shard, uint32_t worker, uint64_t now, FrameInde
            data);
     same = frame.length == packet.headers_bytes + packet.pattern_bytes &&
            std::memcmp(data, packet.headers, packet.headers_bytes) == 0 &&
-           std::memcmp(data + packet.headers_bytes, packet.pattern, packet.pattern_bytes) == 0 &&
-           shard.arrivals[flow].see(sequence) == ArrivalWindow::kNew;
+           std::memcmp(data + packet.headers_bytes, packet.pattern, packet.pattern_bytes) == 0;
   }
   if (!same) {
     counters(worker).add(Counter::mismatched);
     plane_->cache(worker).free(index);
     return {Arrival::kOther, 0, 0};
   }
+  if (shard.arrivals[flow].see(sequence) != ArrivalWindow::kNew) {
+    counters(worker).add(Counter::duplicates);
+    plane_->cache(worker).free(index);
+    return {Arrival::kOther, 0, 0};
+  }
+  shard.arrived(flow, now);
   counters(worker).add(Counter::delivered);
   counters(worker).add(Counter::delivered_bytes, frame.length - ethernet::kHeaderBytes);
   ++shard.latency.counts[LatencyHistogram::bucket(now - sent_at)];

@@ -5,6 +5,9 @@
 //
 // A client waits on credit: it has at most `credit` packets under way on each worker, counted as frames that
 // are not back in the pool, so a packet lost anywhere gives its credit back and none is waited for in vain.
+//
+// Or its flows have an interval each, and it sends by the clock, as a traffic generator does. Each end notes
+// of each flow what came and the longest time that nothing did.
 #pragma once
 #include <vector>
 
@@ -18,6 +21,18 @@ struct Flow {
   Address destination;
   uint16_t source_port;
   uint16_t destination_port;
+  uint64_t interval = 0;  // ns between its packets; 0: as fast as credit allows
+  uint64_t first = 0;     // ns after the start of sending: its first packet
+  uint16_t size = 0;      // of its IP packets; 0: as the host's sizes go round
+};
+
+// What an end knows of a flow.
+struct FlowReport {
+  uint64_t sent = 0;
+  uint64_t delivered = 0;
+  uint64_t last_arrival = 0;  // ns; 0: none yet
+  uint64_t longest_gap = 0;   // ns between two arrivals, since it was last asked for
+  uint64_t longest_gap_from = 0;
 };
 
 struct HostOptions {
@@ -51,6 +66,8 @@ class Host : public Node {
   // Control thread: a client starts paused.
   void set_sending(bool sending) { sending_.store(sending, std::memory_order_release); }
   const LatencyHistogram& latency(uint32_t worker) const;
+  // Control thread, while no worker runs. The longest gaps begin anew.
+  std::vector<FlowReport> take_reports();
 
  private:
   struct Shard;
@@ -61,6 +78,7 @@ class Host : public Node {
     uint32_t sequence;
   };
   bool send(Shard& shard, uint32_t worker, uint64_t now);
+  bool send_by_clock(Shard& shard, uint32_t worker, uint64_t now);
   bool receive(Shard& shard, uint32_t worker, uint64_t now);
   void transmit(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count, uint64_t bytes);
   Arrival check(Shard& shard, uint32_t worker, uint64_t now, FrameIndex frame);
@@ -71,6 +89,7 @@ class Host : public Node {
   uint16_t size_of(uint32_t flow, uint32_t sequence) const;
 
   const HostOptions options_;
+  const bool by_clock_;
   std::vector<uint8_t> pattern_;
   std::vector<uint32_t> sums_;  // of the 16-bit words of pattern_ before each
   std::atomic<bool> sending_{false};

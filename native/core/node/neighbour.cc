@@ -9,6 +9,11 @@ constexpr uint64_t word(uint64_t mac, NeighbourState state) {
   return mac << 16 | static_cast<uint64_t>(state);
 }
 
+bool answers(uint64_t word) {
+  const NeighbourState state = static_cast<NeighbourState>(word & 0xff);
+  return state == NeighbourState::kReachable || state == NeighbourState::kProbing;
+}
+
 }  // namespace
 
 NeighbourTable::NeighbourTable(uint32_t limit) : limit_(limit), entries_(new Entry[limit]) {
@@ -96,10 +101,12 @@ void NeighbourTable::learn(uint32_t index, const uint8_t* mac, uint64_t now) {
     if (static_cast<NeighbourState>(old & 0xff) == NeighbourState::kFree) return;
     entry.confirmed.store(now, std::memory_order_relaxed);
   } while (!entry.word.compare_exchange_weak(old, word(bits, NeighbourState::kReachable)));
+  if (!answers(old)) changed();
 }
 
 void NeighbourTable::fail(uint32_t index) {
   entries_[index].word.store(word(0, NeighbourState::kFailed), std::memory_order_release);
+  changed();
 }
 
 void NeighbourTable::ask_again(uint16_t interface) {
@@ -108,7 +115,8 @@ void NeighbourTable::ask_again(uint16_t interface) {
     if (entry.interface != interface) continue;
     uint64_t old = entry.word.load(std::memory_order_acquire);
     if (static_cast<NeighbourState>(old & 0xff) == NeighbourState::kFree) continue;
-    entry.word.compare_exchange_strong(old, word(0, NeighbourState::kIncomplete));
+    const bool answered = answers(old);
+    if (entry.word.compare_exchange_strong(old, word(0, NeighbourState::kIncomplete)) && answered) changed();
     entry.asked = entry.questions = 0;
   }
 }
@@ -141,6 +149,7 @@ int NeighbourTable::age(uint32_t index, uint64_t now) {
       slots_[entry.slot].compare_exchange_strong(own, kTombstone);
       entry.failed = now;
       entry.word.store(word(0, NeighbourState::kFree), std::memory_order_release);
+      changed();
     }
     return 0;
   }
@@ -150,6 +159,7 @@ int NeighbourTable::age(uint32_t index, uint64_t now) {
     if (now_state != NeighbourState::kReachable &&
         entry.word.compare_exchange_strong(old, word(0, NeighbourState::kFailed))) {
       entry.failed = now;
+      changed();
     }
     entry.questions = 0;
   }

@@ -45,6 +45,8 @@ class NeighbourTable {
   }
   const Address& address(uint32_t index) const { return entries_[index].address; }
   uint16_t interface(uint32_t index) const { return entries_[index].interface; }
+  // Grows whenever one answers that did not, ceases to, or goes. Any thread.
+  uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
   // Entries ever used: indices below this may be asked about.
   uint32_t size() const { return std::min(used_.load(std::memory_order_acquire), limit_); }
 
@@ -98,6 +100,7 @@ class NeighbourTable {
     return mix(address.high ^ interface, address.low) & mask_;
   }
   int age(uint32_t index, uint64_t now);
+  void changed() { changes_.fetch_add(1, std::memory_order_release); }
   uint32_t take_free();
   void give_free(uint32_t index);
 
@@ -106,6 +109,7 @@ class NeighbourTable {
   std::unique_ptr<Entry[]> entries_;
   std::unique_ptr<std::atomic<uint32_t>[]> slots_;  // index + 1; 0: never used
   std::atomic<uint32_t> used_{0};
+  std::atomic<uint32_t> changes_{0};
   std::atomic<uint64_t> free_{0};  // tag << 32 | index + 1
 };
 

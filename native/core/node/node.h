@@ -64,15 +64,19 @@ class Node {
   void send_raw(uint32_t worker, uint16_t port, FrameIndex frame);
   // The earliest time at which poll() has something to do without input; ~0: never.
   virtual uint64_t next_deadline(uint32_t worker) const = 0;
+  // The first so many ports are received from, in virtual time.
+  virtual size_t heard_ports() const { return ports(); }
+  // Changes whenever the control thread has something to look at. Any thread.
+  virtual uint32_t attention() const { return 0; }
   // Control thread, every so often: frees what was retired and no worker can hold, `oldest` being the oldest
   // version that one may work with, and prepares memory that workers will grow into. True while something
   // waits.
   virtual bool collect(uint64_t oldest) = 0;
 
   // A node that is shut drops all that it holds and receives as port_closed, and does nothing else. One that
-  // drains receives nothing from its ports and finishes what it has. Control thread; takes effect at each
-  // worker's next turn.
-  enum class Running : uint8_t { kRuns, kDrains, kShut };
+  // drains receives nothing from its ports and finishes what it has. One that is frozen does nothing: what
+  // comes waits in its ports. Control thread; takes effect at each worker's next turn.
+  enum class Running : uint8_t { kRuns, kDrains, kShut, kFrozen };
   void set_running(bool running) { set_running(running ? Running::kRuns : Running::kShut); }
   void set_running(Running running) { running_.store(running, std::memory_order_release); }
   Running how_running() const { return running_.load(std::memory_order_acquire); }

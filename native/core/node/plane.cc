@@ -65,6 +65,7 @@ uint16_t Plane::add_node(std::unique_ptr<Node> node) {
   node->plane_ = this;
   node->id_ = static_cast<uint16_t>(nodes_.size());
   nodes_.push_back(std::move(node));
+  clocks_.push_back({});
   nodes_.back()->attached();
   return nodes_.back()->id_;
 }
@@ -172,10 +173,8 @@ void Plane::collect() {
   if (waiting && oldest == version_.load()) ++version_;
 }
 
-bool Plane::turn(uint32_t w, uint64_t now) {
+bool Plane::take_handed_over(uint32_t w, uint64_t now) {
   Worker& worker = *worker_[w];
-  worker.cache->reclaim();
-  worker.seen.store(version_.load());
   bool moved = false;
   FrameIndex frames[kBurst];
   for (uint32_t from = 0; from < workers(); ++from) {
@@ -195,6 +194,15 @@ bool Plane::turn(uint32_t w, uint64_t now) {
       }
     }
   }
+  return moved;
+}
+
+bool Plane::turn(uint32_t w, uint64_t now) {
+  Worker& worker = *worker_[w];
+  worker.now = now;
+  worker.cache->reclaim();
+  worker.seen.store(version_.load());
+  bool moved = take_handed_over(w, now);
   if (w == 0) moved |= take_injects(now);
   for (auto& node : nodes_) moved |= node->poll(w, now);
   worker.free_frames.store(worker.cache->all_available(), std::memory_order_relaxed);

@@ -20,6 +20,7 @@
 
 #include "../packet/counters.h"
 #include "../packet/frame.h"
+#include "../port/link.h"
 
 namespace penstock {
 
@@ -87,6 +88,22 @@ class Plane {
   bool step(uint64_t now);
   // The earliest time at which a node has something to do by itself.
   uint64_t next_deadline() const;
+  // Virtual time from `now` on: whatever is due, nodes in id order, then on to what is due next; until
+  // `until`, or until there is something for the control thread (a punt, an attention()). Returns the time
+  // reached. Throws std::logic_error when a node has something to do for ever.
+  uint64_t advance(uint64_t now, uint64_t until);
+  // Virtual time: the node's clock shows this much more than the plane's, and gains so many parts in a
+  // million from `now` on. Ports go by the plane's time.
+  void set_clock(uint16_t node, uint64_t now, int64_t offset, int32_t gained);
+  // What time it is for a worker's ports, and what all their arrivals come to; they live as long as the
+  // plane.
+  const uint64_t* clock(uint32_t worker) const { return &worker_[worker]->now; }
+  uint64_t* arrivals(uint32_t worker) { return &worker_[worker]->arrivals; }
+  NonceLog* nonces(uint32_t worker) { return &worker_[worker]->nonces; }
+  bool has_punts() const;
+  bool wants_attention() const;
+  // Nodes whose attention() has changed since they were last given.
+  std::vector<uint16_t> take_attention();
 
   // Turns taken by a worker since start (its heartbeat), and what it is doing.
   uint64_t turns(uint32_t worker) const;
@@ -108,6 +125,9 @@ class Plane {
     std::unique_ptr<Ring> punts;
     std::vector<std::unique_ptr<Ring>> from;  // hand-over ring from each worker
     alignas(64) std::atomic<uint64_t> seen;
+    uint64_t now = 0;       // of this turn
+    uint64_t arrivals = 0;  // digest
+    NonceLog nonces;        // of links that are watched
     std::atomic<uint64_t> turns{0};
     std::atomic<uint64_t> busy{0};
     std::atomic<uint32_t> free_frames{0};
@@ -117,7 +137,21 @@ class Plane {
   };
   static constexpr uint64_t kOffline = ~0ull;
 
+  // A node's time, in virtual time.
+  struct Clock {
+    uint64_t from = 0;
+    int64_t offset = 0;
+    int32_t gained = 0;
+    uint32_t seen = 0;  // its attention() that was told
+    uint64_t local(uint64_t now) const;
+    uint64_t global(uint64_t local) const;
+  };
+
   bool turn(uint32_t worker, uint64_t now);
+  bool poll_due(uint32_t worker, uint64_t now);
+  bool take_handed_over(uint32_t worker, uint64_t now);
+  uint64_t next_due(uint64_t now) const;
+  uint64_t due(uint16_t node, uint32_t worker, uint64_t now) const;
   FrameIndex control_frame(uint16_t node, const uint8_t* packet, uint32_t length);
   bool take_injects(uint64_t now);
   void sleep(uint32_t worker, uint64_t budget_ns);
@@ -125,6 +159,7 @@ class Plane {
   const PlaneOptions options_;
   FramePool pool_;
   std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<Clock> clocks_;  // by node
   std::vector<std::unique_ptr<Worker>> worker_;
   std::unique_ptr<FrameCache> control_cache_;
   std::unique_ptr<Ring> injects_;

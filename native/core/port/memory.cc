@@ -22,6 +22,7 @@ class MemoryPort final : public Port {
 
   uint32_t drain(FrameIndex* frames, uint32_t count) override { return in_.pop(frames, count); }
 
+  uint64_t next_arrival() const override { return in_.size() > 0 ? 0 : ~0ull; }
   bool open() const override { return wire_->open(); }
   std::string fault() const override { return wire_->open() ? std::string() : "the wire is shut"; }
 

@@ -62,6 +62,10 @@ class Port {
   // False once the port can no longer be used (the interface vanished, the other end was shut).
   virtual bool open() const { return true; }
 
+  // When a frame that is on its way can be received: virtual time goes there. ~0: none is. Its receiver's
+  // thread.
+  virtual uint64_t next_arrival() const { return ~0ull; }
+
   // How often it was opened: more than before, and who is at the other end may have changed. Any thread.
   virtual uint32_t openings() const { return 1; }
 
