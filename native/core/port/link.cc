@@ -75,7 +75,10 @@ class LinkPort final : public Port {
         where_(link_->number_ * 2 + side) {}
 
   uint32_t receive(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) override {
-    if (!link_->open()) return 0;
+    if (!link_->open()) {  // what was under way when it went down
+      while (in_.count > 0) lose(cache, pop());
+      return 0;
+    }
     uint64_t* const digest = link_->around_.digests[worker_];
     uint32_t taken = 0;
     while (taken < count && in_.count > 0 && in_.at(0).due <= clock_) {
@@ -117,15 +120,19 @@ class LinkPort final : public Port {
     return index;
   }
 
+  void lose(FrameCache& cache, FrameIndex index) {
+    // 0: a control packet, see Node::drop_closed
+    count(cache.pool().frame(index).version == 0 ? Counter::unsent
+                                                 : static_cast<Counter>(DropReason::link_lost));
+    cache.free(index);
+  }
+
   void send(FrameCache& cache, FrameIndex index) {
     constexpr auto kRelaxed = std::memory_order_relaxed;
     const uint32_t esp = esp_at(cache.pool().data(index), cache.pool().frame(index).length);
     if (esp != 0 && way_.witness.load(kRelaxed)) witness(cache.pool().data(index), esp);
     if (way_.cut.load(std::memory_order_acquire) || falls(out_.random, way_.loss.load(kRelaxed))) {
-      // 0: a control packet, see Node::drop_closed
-      count(cache.pool().frame(index).version == 0 ? Counter::unsent
-                                                   : static_cast<Counter>(DropReason::link_lost));
-      return cache.free(index);
+      return lose(cache, index);
     }
     const uint32_t length = cache.pool().frame(index).length;
     if (falls(out_.random, way_.corrupt.load(kRelaxed)) && length > 0) {

@@ -1,0 +1,172 @@
+/**
+ * Control sessions between gateways and routers: what they tell one another outside of packets (routes) is there after
+ * the delay of a link, in order, while both are awake and some link joins them. A session whose end goes away is noticed
+ * at once when the process ended (its host says so), and after the hold time otherwise.
+ */
+import type { Config } from '../config/config.js';
+import type { NodeAction, NodeEvent } from '../node/event.js';
+import type { World } from './world.js';
+
+export interface SessionsOptions {
+  readonly delayMs: number;
+  /** without a word from the other end */
+  readonly holdMs: number;
+  /** until a session that was lost is tried again */
+  readonly retryMs: number;
+}
+
+interface Session {
+  readonly gateway: string;
+  readonly router: string;
+  open: boolean;
+  /** of this opening; what an earlier one said is not heard any more */
+  number: number;
+  closing: (() => void) | null;
+  opening: (() => void) | null;
+  ends: [number, number];
+  /** not yet heard, in order */
+  waiting: (() => void)[];
+}
+
+export class Sessions {
+  readonly #world: World;
+  readonly #options: SessionsOptions;
+  readonly #sessions: Session[] = [];
+
+  constructor(world: World, options: SessionsOptions) {
+    this.#world = world;
+    this.#options = options;
+  }
+
+  /** The sessions that a gateway's configuration wants. */
+  add(gateway: string): void {
+    for (const { name: router } of this.#world.configOf(gateway).autoRouteInjection.export) {
+      this.#sessions.push({
+        gateway,
+        router,
+        open: false,
+        number: 0,
+        closing: null,
+        opening: null,
+        ends: [0, 0],
+        waiting: [],
+      });
+    }
+  }
+
+  /** Carries what a node says to another. */
+  tell(from: string, action: NodeAction): void {
+    switch (action.kind) {
+      case 'announce':
+        return this.#carry(this.#between(from, action.router), action.router, {
+          kind: 'routes-announced',
+          exporter: from,
+          routes: action.routes,
+        });
+      case 'withdraw':
+        return this.#carry(this.#between(from, action.router), action.router, {
+          kind: 'routes-withdrawn',
+          exporter: from,
+          routes: action.routes,
+        });
+      case 'tell-superseded':
+        return this.#carry(this.#between(action.exporter, from), action.exporter, {
+          kind: 'routes-superseded',
+          router: from,
+          routes: action.routes,
+        });
+      default:
+    }
+  }
+
+  /** Something may have changed about who is awake, and what joins them. */
+  look(): void {
+    for (const session of this.#sessions) {
+      const works = this.#works(session);
+      if (session.open) this.#lookOpen(session, works);
+      else if (works && session.opening === null)
+        session.opening = this.#world.time.after(this.#options.retryMs, () => this.#open(session));
+    }
+  }
+
+  /** A router's routing process ends all its sessions. */
+  reset(router: string): void {
+    for (const session of this.#sessions) {
+      if (session.router !== router || !session.open) continue;
+      this.#close(session);
+    }
+    this.look();
+  }
+
+  #lookOpen(session: Session, works: boolean): void {
+    const { gateway, router, ends } = session;
+    const { delayMs, holdMs } = this.#options;
+    const isAnew =
+      this.#world.incarnation(gateway) !== ends[0] || this.#world.incarnation(router) !== ends[1];
+    if (works && !isAnew) {
+      session.closing?.();
+      session.closing = null;
+      return;
+    }
+    // a process that ended is told of by its host, if that has power and is reached
+    const told = isAnew && [gateway, router].every((end) => this.#world.life(end) !== 'off');
+    if (session.closing !== null && !told) return;
+    session.closing?.();
+    session.closing = this.#world.time.after(told ? delayMs : holdMs, () => this.#close(session));
+  }
+
+  #works({ gateway, router }: Session): boolean {
+    return (
+      this.#world.isAwake(gateway) && this.#world.isAwake(router) && this.#world.isJoined(gateway, router)
+    );
+  }
+
+  #open(session: Session): void {
+    session.opening = null;
+    if (session.open || !this.#works(session)) return;
+    const { gateway, router } = session;
+    session.open = true;
+    session.number++;
+    session.waiting = [];
+    session.ends = [this.#world.incarnation(gateway), this.#world.incarnation(router)];
+    this.#world.post(router, exporterOpened(gateway, this.#world.configOf(gateway)));
+    this.#world.post(gateway, { kind: 'export-opened', router });
+  }
+
+  #close(session: Session): void {
+    const { gateway, router } = session;
+    session.closing?.();
+    session.closing = null;
+    if (!session.open) return;
+    session.open = false;
+    this.#world.post(router, { kind: 'exporter-closed', exporter: gateway });
+    this.look();
+  }
+
+  /** In order, and again while the path is broken, as a transport does; a session that was closed loses what is under way. */
+  #carry(session: Session | undefined, to: string, event: NodeEvent): void {
+    if (session === undefined || !session.open) return;
+    const { number } = session;
+    const { delayMs, retryMs } = this.#options;
+    const deliver = (): void => {
+      if (!session.open || session.number !== number) return;
+      if (session.waiting[0] !== deliver || !this.#works(session)) {
+        this.#world.time.after(retryMs, deliver);
+        return;
+      }
+      session.waiting.shift();
+      this.#world.post(to, event);
+    };
+    session.waiting.push(deliver);
+    this.#world.time.after(delayMs, deliver);
+  }
+
+  #between(gateway: string, router: string): Session | undefined {
+    return this.#sessions.find((session) => session.gateway === gateway && session.router === router);
+  }
+}
+
+function exporterOpened(name: string, { interfaces }: Config): NodeEvent {
+  const addresses = interfaces.flatMap(({ addresses: own }) => own.map(({ address }) => address));
+  return { kind: 'exporter-opened', exporter: name, addresses };
+}
