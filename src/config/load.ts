@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { Context, type Surroundings } from './compile/context.js';
 import { compileFilters } from './compile/filters.js';
 import { compileHighAvailability } from './compile/high-availability.js';
@@ -79,7 +80,7 @@ function check(
 ): Checked {
   const findings: Finding[] = [];
   const declared = normalise(given, findings);
-  const document = fitting(declared, findings);
+  const document = fitting(schema, declared, findings);
   const problems = findings.map(({ path, message, at }) => problemAt(path, message, at));
   if (document === undefined) return { config: null, problems: inOrder(problems), warnings: [] };
   const warnings: Problem[] = [];
@@ -106,11 +107,15 @@ function check(
 }
 
 /** What of the document has the schema's shape; findings gets the rest. */
-function fitting(declared: unknown, findings: Finding[]): ConfigDocument | undefined {
+export function fitting<T extends z.ZodType>(
+  type: T,
+  declared: unknown,
+  findings: Finding[],
+): z.infer<T> | undefined {
   const document = structuredClone(declared);
   const seen = new Set<string>();
   for (;;) {
-    const result = schema.safeParse(document);
+    const result = type.safeParse(document);
     if (result.success) return result.data;
     const paths = result.error.issues.map((issue) => {
       const path = issue.path as (string | number)[];
@@ -180,7 +185,7 @@ function compile(context: Context, file: string): Config {
   };
 }
 
-function inOrder(problems: readonly Problem[]): Problem[] {
+export function inOrder(problems: readonly Problem[]): Problem[] {
   return problems
     .map((problem, i) => ({ problem, i }))
     .sort((a, b) => a.problem.line - b.problem.line || a.problem.column - b.problem.column || a.i - b.i)

@@ -1,5 +1,5 @@
 /** What an event cost flows, as a traffic generator reports it. Pure. */
-import type { Scenario, ScenarioEvent } from './scenario.js';
+import type { Expectation, Scenario, ScenarioEvent } from './scenario.js';
 
 /** From one event to the next. */
 export interface FlowWindow {
@@ -85,6 +85,26 @@ export function convergenceOf(
         ];
       }),
     ),
+  );
+}
+
+/** What does not hold, as sentences. */
+export function unmet(convergence: readonly Convergence[], expect: readonly Expectation[]): string[] {
+  return expect.flatMap(({ flowClass, flows, lost, recoveredWithinMs }) =>
+    convergence
+      .filter(
+        (row) =>
+          (flowClass === null || row.flowClass === flowClass) && (flows === 'all' || row.flows === flows),
+      )
+      .flatMap((row) => {
+        const who = `${row.flows} flows of ${row.flowClass} at ${row.atSeconds} s (${row.event})`;
+        return [
+          ...(lost !== null && row.lost > lost ? [`${who} lost ${row.lost} packets, not at most ${lost}`] : []),
+          ...(recoveredWithinMs !== null && row.maxMs > recoveredWithinMs
+            ? [`${who} got nothing for ${row.maxMs} ms, not at most ${recoveredWithinMs}`]
+            : []),
+        ];
+      }),
   );
 }
 

@@ -9,7 +9,8 @@ import { flowReportWords } from '../pipeline/native.js';
 import { Agreement } from './agreement.js';
 import { Draws } from './draws.js';
 import { Faults } from './faults.js';
-import { type Convergence, convergenceOf, type FlowWindow } from './convergence.js';
+import { type Convergence, convergenceOf, type FlowWindow, unmet } from './convergence.js';
+import { accountsOf } from './properties.js';
 import { macOf } from './network.js';
 import type { Scenario, ScenarioEvent } from './scenario.js';
 import { Sessions } from './sessions.js';
@@ -145,29 +146,60 @@ export class ScenarioRun {
   }
 
   run(): RunResult {
-    const { scenario, seed, onEvent } = this.#options;
-    const { world, agreement } = this;
-    world.runUntil(settleMs);
-    agreement.begin(100);
-    world.runUntil(scenario.warmUpMs);
-    world.plane.setSending(world.indexOf('client'), true);
-    const endMs = scenario.warmUpMs + scenario.durationMs;
-    for (const event of scenario.events) {
-      if (event.atMs >= scenario.durationMs) continue;
-      world.time.at(world.time.nowNs + Math.round(event.atMs * 1e6), () => {
-        this.#closeWindow();
-        onEvent?.(event);
-        const impacted = this.#faults.begin(event);
-        this.#openWindow(event, impacted);
-      });
+    for (const { untilMs, then } of this.#timeline()) {
+      this.world.runUntil(untilMs);
+      then();
     }
-    this.#openWindow(null, new Set());
-    world.runUntil(endMs);
-    this.#closeWindow();
-    world.plane.setSending(world.indexOf('client'), false);
-    this.#faults.endAll();
-    world.runUntil(endMs + drainMs);
-    return this.#result(seed);
+    return this.#result();
+  }
+
+  /** As time passes: elapsedMs is asked again and again, and pause waits a little. Ends early once `stopped` says so. */
+  async runInRealTime(
+    elapsedMs: () => number,
+    pause: () => Promise<void>,
+    stopped: () => boolean = () => false,
+  ): Promise<RunResult> {
+    for (const { untilMs, then } of this.#timeline()) {
+      while (this.world.nowMs < untilMs && !stopped()) {
+        this.world.runUntil(Math.min(untilMs, Math.max(this.world.nowMs, elapsedMs())));
+        await pause();
+      }
+      then();
+    }
+    return this.#result();
+  }
+
+  #timeline(): { untilMs: number; then: () => void }[] {
+    const { scenario, onEvent } = this.#options;
+    const { world, agreement } = this;
+    const client = world.indexOf('client');
+    const begin = () => {
+      world.plane.setSending(client, true);
+      this.#openWindow(null, new Set());
+    };
+    const events = scenario.events
+      .filter(({ atMs }) => atMs < scenario.durationMs)
+      .map((event) => ({
+        untilMs: scenario.warmUpMs + event.atMs,
+        then: () => {
+          this.#closeWindow();
+          onEvent?.(event);
+          this.#openWindow(event, this.#faults.begin(event));
+        },
+      }));
+    const end = () => {
+      this.#closeWindow();
+      world.plane.setSending(client, false);
+      this.#faults.endAll();
+    };
+    const endMs = scenario.warmUpMs + scenario.durationMs;
+    return [
+      { untilMs: settleMs, then: () => agreement.begin(100) },
+      { untilMs: scenario.warmUpMs, then: begin },
+      ...events,
+      { untilMs: endMs, then: end },
+      { untilMs: endMs + drainMs, then: () => {} },
+    ];
   }
 
   close(): void {
@@ -239,8 +271,12 @@ export class ScenarioRun {
     this.#gateways = gateways;
   }
 
-  #result(seed: number): RunResult {
-    const { scenario } = this.#options;
+  #hosts(): number[] {
+    return [this.world.indexOf('client'), this.world.indexOf('server')];
+  }
+
+  #result(): RunResult {
+    const { scenario, seed } = this.#options;
     const { world } = this;
     const counters = world.counters();
     const drops = Object.fromEntries(
@@ -251,8 +287,13 @@ export class ScenarioRun {
     const nonces = world.plane.nonces();
     const { sent, delivered } = counters;
     const convergence = convergenceOf(this.#windows.slice(1), this.flows, scenario);
-    const violations: string[] = [];
-    if (nonces.repeated > 0) violations.push(`${nonces.repeated} nonces were used twice`);
+    const violations = [
+      ...accountsOf(world, this.#hosts()),
+      ...(nonces.repeated > 0 ? [`${nonces.repeated} nonces were used twice`] : []),
+      ...(counters.mismatched > 0 ? [`${counters.mismatched} packets arrived different from what was sent`] : []),
+      ...(counters.duplicates > 0 ? [`${counters.duplicates} packets arrived twice`] : []),
+      ...unmet(convergence, scenario.expect),
+    ];
     return {
       name: scenario.name,
       seed,
