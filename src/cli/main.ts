@@ -75,6 +75,16 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./demo.js')).demoCommand(),
   },
   {
+    name: 'simulate',
+    summary: 'try scenarios, or thousands of random failures, in virtual time',
+    load: async () => (await import('./simulate.js')).simulateCommand(),
+  },
+  {
+    name: 'emulate',
+    summary: 'run a scenario in real time and tell what happens',
+    load: async () => (await import('./emulate.js')).emulateCommand(),
+  },
+  {
     name: 'esp',
     summary: 'open or seal the packets of a capture with the keys of an SA file',
     load: async () => (await import('./esp.js')).espCommand(),

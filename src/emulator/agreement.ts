@@ -140,35 +140,38 @@ export class Agreement {
       this.#send(gateway, what, station.number, id, station.virtual.bytes, station.outer.bytes);
     switch (kind) {
       case 'init':
-        return answer('init-answer');
+        answer('init-answer');
+        break;
       case 'auth': {
         const known = this.#exchanges.get(id);
         if (known === undefined) {
           const keys = this.#make(station);
           this.#exchanges.set(id, { id, station, gateway, keys });
           this.#world.post(gateway, { kind: 'tunnels-keyed', tunnels: [keys.gateway] });
-        } else if (known.gateway !== gateway) {
-          // its init was answered by another: the router moved it in between
-          return answer('unknown');
         }
-        return answer('auth-answer');
+        // one that agreed with another asks again here: the router moved it in between
+        answer(known !== undefined && known.gateway !== gateway ? 'unknown' : 'auth-answer');
+        break;
       }
       case 'alive':
-        return answer(this.#has(gateway, id) ? 'alive-answer' : 'unknown');
+        answer(this.#has(gateway, id) ? 'alive-answer' : 'unknown');
+        break;
       default:
     }
   }
 
   #answered(peer: Peer, kind: Kind, id: number): void {
     if (id !== peer.id) return;
-    if (kind === 'init-answer' && peer.phase === 'init') return this.#ask(peer, 'auth');
-    if (kind === 'auth-answer' && peer.phase === 'auth') return this.#established(peer);
-    if (kind === 'alive-answer' && peer.phase === 'asking') {
+    if (kind === 'init-answer' && peer.phase === 'init') {
+      this.#ask(peer, 'auth');
+    } else if (kind === 'auth-answer' && peer.phase === 'auth') {
+      this.#established(peer);
+    } else if (kind === 'alive-answer' && peer.phase === 'asking') {
       this.#stop(peer);
       peer.phase = 'alive';
-      return;
+    } else if (kind === 'unknown' && peer.phase !== 'init') {
+      this.#init(peer);
     }
-    if (kind === 'unknown' && peer.phase !== 'init') this.#init(peer);
   }
 
   #init(peer: Peer): void {
@@ -183,8 +186,10 @@ export class Agreement {
     peer.attempts = 0;
     const { retryMs, mostRetryMs, attempts } = this.#options;
     const send = () => {
-      const tired = peer.attempts >= attempts;
-      if (tired && phase !== 'init') return this.#init(peer);
+      if (peer.attempts >= attempts && phase !== 'init') {
+        this.#init(peer);
+        return;
+      }
       const { station } = peer;
       const kind: Kind = phase === 'asking' ? 'alive' : phase;
       this.#send(stationsNode, kind, station.number, peer.id, station.outer.bytes, station.virtual.bytes);
@@ -228,9 +233,8 @@ export class Agreement {
     const exchange = this.#exchanges.get(id);
     if (exchange === undefined) return false;
     const tunnel = this.#world.state(gateway).tunnels.get(exchange.keys.gateway.tunnel.name);
-    return (
-      tunnel !== undefined && tunnel.inbound.some(({ spi }) => spi === exchange.keys.gateway.inbound[0]!.spi)
-    );
+    const { spi } = exchange.keys.gateway.inbound[0]!;
+    return tunnel?.inbound.some((sa) => sa.spi === spi) === true;
   }
 
   #stop(peer: Peer): void {

@@ -20,6 +20,10 @@ export interface FlowInWindow {
   readonly answers: number;
   /** the longest time in which nothing came at one of its ends */
   readonly gapMs: number;
+  /** in the world's time; may lie before the window */
+  readonly gapFromMs: number;
+  /** since something last came at both ends */
+  readonly silentMs: number;
   readonly before: string | null;
   readonly after: string | null;
 }
@@ -99,7 +103,9 @@ export function unmet(convergence: readonly Convergence[], expect: readonly Expe
       .flatMap((row) => {
         const who = `${row.flows} flows of ${row.flowClass} at ${row.atSeconds} s (${row.event})`;
         return [
-          ...(lost !== null && row.lost > lost ? [`${who} lost ${row.lost} packets, not at most ${lost}`] : []),
+          ...(lost !== null && row.lost > lost
+            ? [`${who} lost ${row.lost} packets, not at most ${lost}`]
+            : []),
           ...(recoveredWithinMs !== null && row.maxMs > recoveredWithinMs
             ? [`${who} got nothing for ${row.maxMs} ms, not at most ${recoveredWithinMs}`]
             : []),

@@ -3,7 +3,7 @@ import type { LinkQuality } from '../pipeline/native.js';
 import type { Agreement } from './agreement.js';
 import type { Fault } from './scenario.js';
 import type { Sessions } from './sessions.js';
-import { internetNode, routerConfig, stationsNode, type Topology } from './topology.js';
+import { routerConfig, type Topology } from './topology.js';
 import type { World } from './world.js';
 
 export interface FaultsOptions {
@@ -24,9 +24,11 @@ export class Faults {
   /** what is to be undone, by what it was done to; a second fault of the same kind prolongs the first */
   readonly #undo = new Map<string, () => void>();
   readonly #timers = new Map<string, () => void>();
+  #members: readonly number[];
 
   constructor(options: FaultsOptions) {
     this.#options = options;
+    this.#members = options.topology.gateways.map((_, i) => i + 1);
   }
 
   /** Returns the gateways that are hit. Throws RangeError when the topology does not have what it names. */
@@ -42,8 +44,10 @@ export class Faults {
       case 'power-off':
         this.#of(fault.node);
         world.powerOff(fault.node);
-        this.#until(`life ${fault.node}`, fault.kind === 'reboot' ? (fault.forMs ?? rebootMs) : fault.forMs, () =>
-          world.start(fault.node),
+        this.#until(
+          `life ${fault.node}`,
+          fault.kind === 'reboot' ? (fault.forMs ?? rebootMs) : fault.forMs,
+          () => world.start(fault.node),
         );
         return this.#hit(fault.node);
       case 'freeze':
@@ -68,7 +72,7 @@ export class Faults {
       case 'clock-skew':
         this.#of(fault.node);
         world.skewClock(fault.node, fault.offsetMs, fault.gainedPpm);
-        return this.#hit(fault.node);
+        return new Set();
       case 'ipsec-failure':
         this.#of(fault.node);
         agreement.fail(fault.node);
@@ -101,8 +105,9 @@ export class Faults {
       }
       case 'switch-over':
         this.#of(fault.node);
+        // by command: all its links are taken down
         for (const { name, ends } of topology.links) {
-          if (!ends.includes(fault.node) || !ends.some((end) => end === stationsNode || end === internetNode)) continue;
+          if (!ends.includes(fault.node)) continue;
           world.setLinkDown(name, true);
           this.#until(`link ${name}`, fault.forMs, () => world.setLinkDown(name, false));
         }
@@ -117,8 +122,6 @@ export class Faults {
     for (const undo of [...this.#undo.values()]) undo();
     this.#undo.clear();
   }
-
-  #members: readonly number[] = [];
 
   #setMembers(members: readonly number[]): void {
     const { world, topology } = this.#options;
@@ -142,7 +145,8 @@ export class Faults {
   }
 
   #of(node: string): void {
-    if (!this.#options.topology.nodes.some(({ name }) => name === node)) throw new RangeError(`no node ${node}`);
+    if (!this.#options.topology.nodes.some(({ name }) => name === node))
+      throw new RangeError(`no node ${node}`);
   }
 
   /** A router, or what is on its other sides, is everybody's. */

@@ -7,25 +7,22 @@ import type { CounterName } from '../pipeline/counters.js';
 import { counters as definitions } from '../pipeline/counters.js';
 import { flowReportWords } from '../pipeline/native.js';
 import { Agreement } from './agreement.js';
+import { type Convergence, convergenceOf, type FlowWindow, unmet } from './convergence.js';
 import { Draws } from './draws.js';
 import { Faults } from './faults.js';
-import { type Convergence, convergenceOf, type FlowWindow, unmet } from './convergence.js';
-import { accountsOf } from './properties.js';
 import { macOf } from './network.js';
+import { accountsOf, silentFlows, unaffectedLost } from './properties.js';
 import type { Scenario, ScenarioEvent } from './scenario.js';
 import { Sessions } from './sessions.js';
-import {
-  makeTopology,
-  accessLink,
-  stationsNode,
-  type Topology,
-  type TopologySpec,
-} from './topology.js';
-import { World } from './world.js';
+import { accessLink, makeTopology, stationsNode, type Topology, type TopologySpec } from './topology.js';
+import { startMs, World, type WorldOptions } from './world.js';
 
 export interface RunOptions {
   readonly scenario: Scenario;
   readonly seed: number;
+  /** every flow must go on once all is mended, and those that no event is about must lose nothing */
+  readonly allMustRecover?: boolean;
+  readonly tamper?: WorldOptions['tamper'];
   readonly onReport?: (atMs: number, node: string, report: Report) => void;
   readonly onEvent?: (event: ScenarioEvent) => void;
 }
@@ -93,7 +90,7 @@ export class ScenarioRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { scenario, seed, onReport } = options;
+    const { scenario, seed, onReport, tamper } = options;
     this.topology = topologyOf(scenario.topology);
     const { topology } = this;
     const traffic = this.#traffic();
@@ -109,6 +106,7 @@ export class ScenarioRun {
       onPunt: (node, packet) => agreement?.receive(node, packet),
       onTell: (node, action) => sessions?.tell(node, action),
       onChange: () => sessions?.look(),
+      ...(tamper && { tamper }),
       ...(onReport && { onReport: (node, report) => onReport(this.world.nowMs, node, report) }),
     });
     const { world } = this;
@@ -264,8 +262,19 @@ export class ScenarioRun {
       const sent = now.client[at]! - (before?.client[at] ?? 0);
       const requests = now.server[at + 1]! - (before?.server[at + 1] ?? 0);
       const answers = now.client[at + 1]! - (before?.client[at + 1] ?? 0);
-      const gapMs = Math.max(gapOf(now.server, at, nowNs), gapOf(now.client, at, nowNs)) / 1e6;
-      return { sent, requests, answers, gapMs, before: window.gateways[station] ?? null, after: gateways[station]! };
+      const gaps = [gapOf(now.server, at, nowNs), gapOf(now.client, at, nowNs)] as const;
+      const gap = gaps[0].ns >= gaps[1].ns ? gaps[0] : gaps[1];
+      const lastMs = Math.min(now.server[at + 2]!, now.client[at + 2]!) / 1e6;
+      return {
+        sent,
+        requests,
+        answers,
+        gapMs: gap.ns / 1e6,
+        gapFromMs: gap.fromNs / 1e6 - startMs,
+        silentMs: nowNs / 1e6 - lastMs,
+        before: window.gateways[station] ?? null,
+        after: gateways[station]!,
+      };
     });
     this.#windows[this.#windows.length - 1] = { ...window, untilMs: this.world.nowMs, flows };
     this.#gateways = gateways;
@@ -290,9 +299,14 @@ export class ScenarioRun {
     const violations = [
       ...accountsOf(world, this.#hosts()),
       ...(nonces.repeated > 0 ? [`${nonces.repeated} nonces were used twice`] : []),
-      ...(counters.mismatched > 0 ? [`${counters.mismatched} packets arrived different from what was sent`] : []),
+      ...(counters.mismatched > 0
+        ? [`${counters.mismatched} packets arrived different from what was sent`]
+        : []),
       ...(counters.duplicates > 0 ? [`${counters.duplicates} packets arrived twice`] : []),
       ...unmet(convergence, scenario.expect),
+      ...(this.#options.allMustRecover === true
+        ? [...unaffectedLost(this.#windows, this.flows), ...silentFlows(this.#windows, this.flows)]
+        : []),
     ];
     return {
       name: scenario.name,
@@ -311,8 +325,10 @@ export class ScenarioRun {
   }
 }
 
-function gapOf(report: Float64Array, at: number, nowNs: number): number {
+/** The longest time without a packet, which may still go on. */
+function gapOf(report: Float64Array, at: number, nowNs: number): { ns: number; fromNs: number } {
   const last = report[at + 2]!;
   const open = last === 0 ? 0 : nowNs - last;
-  return Math.max(report[at + 3]!, open);
+  const longest = report[at + 3]!;
+  return open > longest ? { ns: open, fromNs: last } : { ns: longest, fromNs: report[at + 4]! };
 }

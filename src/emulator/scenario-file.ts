@@ -207,7 +207,8 @@ function compile(name: string, topology: TopologySpec, document: ScenarioDocumen
     const fault = faultOf(entry, path, check);
     if (fault === null) return [];
     const atMs = entry.at * 1000;
-    if (atMs >= durationMs) check.problem([...path, 'at'], `after the end; write less than ${document.duration}`);
+    if (atMs >= durationMs)
+      check.problem([...path, 'at'], `after the end; write less than ${document.duration}`);
     const forMs = entry.for === undefined ? {} : { forMs: entry.for * 1000 };
     return [{ ...fault, ...forMs, atMs } as ScenarioEvent];
   });
@@ -301,7 +302,10 @@ function faultOf(entry: EventDocument, path: Path, check: Check): Fault | null {
     const { link, from } = faults['one-way-loss'];
     const ends = check.link([...path, 'one-way-loss', 'link'], link);
     if (ends.length > 0 && !ends.includes(from))
-      check.problem([...path, 'one-way-loss', 'from'], `${from} is no end of ${link}; write ${ends.join(' or ')}`);
+      check.problem(
+        [...path, 'one-way-loss', 'from'],
+        `${from} is no end of ${link}; write ${ends.join(' or ')}`,
+      );
     return { kind: 'one-way-loss', link, from };
   }
   if (faults['link-quality'] !== undefined) {
@@ -321,4 +325,3 @@ function faultOf(entry: EventDocument, path: Path, check: Check): Fault | null {
   });
   return { kind: 'members', members };
 }
-

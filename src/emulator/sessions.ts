@@ -58,23 +58,26 @@ export class Sessions {
   tell(from: string, action: NodeAction): void {
     switch (action.kind) {
       case 'announce':
-        return this.#carry(this.#between(from, action.router), action.router, {
+        this.#carry(this.#between(from, action.router), action.router, {
           kind: 'routes-announced',
           exporter: from,
           routes: action.routes,
         });
+        break;
       case 'withdraw':
-        return this.#carry(this.#between(from, action.router), action.router, {
+        this.#carry(this.#between(from, action.router), action.router, {
           kind: 'routes-withdrawn',
           exporter: from,
           routes: action.routes,
         });
+        break;
       case 'tell-superseded':
-        return this.#carry(this.#between(action.exporter, from), action.exporter, {
+        this.#carry(this.#between(action.exporter, from), action.exporter, {
           kind: 'routes-superseded',
           router: from,
           routes: action.routes,
         });
+        break;
       default:
     }
   }
@@ -103,7 +106,9 @@ export class Sessions {
     const { delayMs, holdMs } = this.#options;
     const isAnew =
       this.#world.incarnation(gateway) !== ends[0] || this.#world.incarnation(router) !== ends[1];
-    if (works && !isAnew) {
+    // who restarts gracefully has said so, and is waited for
+    const restarts = [gateway, router].some((end) => this.#world.restartsGracefully(end));
+    if ((works || restarts) && !isAnew) {
       session.closing?.();
       session.closing = null;
       return;

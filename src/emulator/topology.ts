@@ -142,7 +142,9 @@ const port = (wire: string, inet: string, inet6: string, filter?: string): Inter
   };
 };
 const routes = (list: Record<string, readonly string[]>) => ({
-  static: { route: Object.fromEntries(Object.entries(list).map(([to, hops]) => [to, { 'next-hop': [...hops] }])) },
+  static: {
+    route: Object.fromEntries(Object.entries(list).map(([to, hops]) => [to, { 'next-hop': [...hops] }])),
+  },
 });
 
 /** The link of router r (1, 2) with another: its end .1, the other .2. */
@@ -233,7 +235,10 @@ const sessionLimit = 4096;
 /** What two zones of a gateway may exchange. */
 const firewall = (trusted: readonly string[], untrusted: readonly string[]) => ({
   zones: {
-    'security-zone': { trust: { interfaces: ['st0.0', ...trusted] }, untrust: { interfaces: [...untrusted] } },
+    'security-zone': {
+      trust: { interfaces: ['st0.0', ...trusted] },
+      untrust: { interfaces: [...untrusted] },
+    },
   },
   policies: {
     'from-zone': {

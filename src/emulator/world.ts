@@ -31,6 +31,8 @@ export interface WorldOptions {
   readonly quality: LinkQuality;
   readonly saLimit: number;
   readonly onReport?: (node: string, report: Report) => void;
+  /** stands between what a node decides and what is done: a test breaks things here to see that it is found */
+  readonly tamper?: (node: string, action: NodeAction) => NodeAction;
   /** an IP packet that a node handed to its control plane, without link header */
   readonly onPunt?: (node: string, packet: Uint8Array) => void;
   /** what nodes tell one another outside of packets: see sessions.ts */
@@ -70,6 +72,8 @@ interface WorldLink {
 }
 
 const startNs = 1_000_000_000;
+/** what the clock shows when a world begins */
+export const startMs = startNs / 1e6;
 const collectMs = 1000;
 /** where the smallest world has its neighbours */
 const neighbourLimit = 64;
@@ -175,6 +179,11 @@ export class World {
   isAwake(name: string): boolean {
     const node = this.#of(name);
     return node.life === 'running' && !node.controlFrozen;
+  }
+  /** Its packets go on, and its control plane will be back with all that it knew. */
+  restartsGracefully(name: string): boolean {
+    const node = this.#of(name);
+    return node.life === 'running' && node.controlFrozen;
   }
   incarnation(name: string): number {
     return this.#of(name).incarnation;
@@ -402,7 +411,8 @@ export class World {
     const node = this.#nodes.get(name);
     if (node === undefined) return;
     for (const { name: port, port: kind } of node.config.ports) {
-      if (kind.kind === 'memory' && kind.wire === link) node.ports.set(port, { index, mac: macOf(name, port) });
+      if (kind.kind === 'memory' && kind.wire === link)
+        node.ports.set(port, { index, mac: macOf(name, port) });
     }
   }
 
@@ -426,7 +436,8 @@ export class World {
     node.deadline = { atMs: localMs, cancel };
   }
 
-  #perform(node: WorldNode, action: NodeAction): readonly NodeEvent[] {
+  #perform(node: WorldNode, decided: NodeAction): readonly NodeEvent[] {
+    const action = this.#options.tamper?.(node.name, decided) ?? decided;
     switch (action.kind) {
       case 'announce':
       case 'withdraw':
@@ -439,7 +450,8 @@ export class World {
       case 'publish': {
         // key exchange is the emulator's own: see agreement.ts
         const { flow } = action.parts;
-        const parts = flow === undefined ? action.parts : { ...action.parts, flow: { ...flow, puntIke: true } };
+        const parts =
+          flow === undefined ? action.parts : { ...action.parts, flow: { ...flow, puntIke: true } };
         return performNative(this.plane, node.index, { kind: 'publish', parts }) ?? [];
       }
       default:

@@ -88,7 +88,7 @@ function nextHopEntries(config: Config): [string, ServiceEntry][] {
           address,
           routingInstance: instance,
           byNeighbour: true,
-          byLink: false,
+          byLink: true,
           adminDown: false,
           bfd: watched.has(String(address)) ? routeSession(instance, prefix, address) : null,
           profiles: [],
