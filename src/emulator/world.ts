@@ -18,6 +18,7 @@ import {
   native,
   type Punt,
 } from '../pipeline/native.js';
+import { Draws } from './draws.js';
 import { macOf } from './network.js';
 import { VirtualTime } from './virtual-time.js';
 
@@ -404,7 +405,9 @@ export class World {
   }
 
   #configure(node: WorldNode): void {
-    this.#post(node, [{ kind: 'configured', config: node.config, setup: { ports: node.ports, workers: 1 } }]);
+    const seed = new Draws(this.#options.seed, `${node.name} ${node.incarnation}`).next();
+    const setup = { ports: node.ports, workers: 1, seed };
+    this.#post(node, [{ kind: 'configured', config: node.config, setup }]);
   }
 
   #bind(name: string, link: string, index: number): void {
@@ -508,6 +511,10 @@ export class World {
   }
 
   #look(node: WorldNode): void {
+    if (node.driver.state.bfdPeers.size > 0) {
+      const told = this.plane.takeLiveness(node.index, 4096);
+      if (told.length > 0) this.#post(node, [{ kind: 'liveness-told', told }]);
+    }
     const changes = node.watch.look(this.plane.neighbours(node.index));
     if (changes.length > 0) this.#post(node, [{ kind: 'neighbours-changed', changes }]);
   }

@@ -750,12 +750,12 @@ export interface NativePlane {
   nextDeadline(): bigint;
   /**
    * Virtual time: whatever is due, from deadline to deadline, until untilNs or until there is something for the control
-   * thread. out: the time reached, and 1 when punts wait + 2 when neighbours changed (takeAttention).
+   * thread. out: the time reached, and 1 when punts wait + 2 when takeAttention() has something.
    */
   advance(nowNs: number, untilNs: number, out: Float64Array): void;
   /** Virtual time: a node's clock shows so much more than the plane's, and gains from nowNs on. */
   setClock(node: number, clock: { nowNs: number; offsetNs: number; gainedPpm: number }): void;
-  /** Nodes whose neighbours changed since they were last given. */
+  /** Nodes whose neighbours changed, or whose BFD sessions have something to tell, since they were last given. */
   takeAttention(): number[];
   /** Of a host, flowReportWords numbers a flow; the longest gaps begin anew. */
   flowReports(node: number): Float64Array;

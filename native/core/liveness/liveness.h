@@ -82,6 +82,8 @@ class Liveness {
   // Silence of `detection` since the last packet heard is told, once; 0: none is.
   bool expect(uint32_t id, uint64_t detection);
   std::vector<LivenessEvent> take(uint32_t most);
+  // What was ever told: changes when there is something to take. Any thread.
+  uint32_t told() const { return written_.load(std::memory_order_acquire); }
   std::vector<LivenessStatus> status() const;
   // Frees what the worker is done with; true while something waits for it.
   bool collect();

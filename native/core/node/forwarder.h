@@ -67,7 +67,7 @@ class Forwarder : public Node {
   uint64_t next_deadline(uint32_t worker) const override;
   bool collect(uint64_t oldest) override;
   size_t heard_ports() const override;
-  uint32_t attention() const override { return neighbours_.changes(); }
+  uint32_t attention() const override { return neighbours_.changes() + liveness_.told(); }
 
   // Control thread. Publishes parts: those that are null (flow: none) stay as they are. Throws
   // std::invalid_argument when an index in them names nothing.
