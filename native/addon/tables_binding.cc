@@ -1,5 +1,6 @@
 // publish(node, parts): reads what the control plane built into tables, and holds what they point at to what
 // there is, so that a worker never follows an index into nothing.
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <stdexcept>
@@ -21,6 +22,7 @@ constexpr int64_t kMostPolicies = 65536;
 constexpr int64_t kMostGroups = 4096;
 constexpr int64_t kMostSlots = kMaxTableSize;
 constexpr int64_t kMostPrefixes = 4096;  // of one term
+constexpr int64_t kMostVirtual = 131072;  // of one interface
 constexpr int64_t kMostTerms = 4096;     // of one filter
 constexpr int64_t kMostServicePorts = 1024;
 
@@ -95,6 +97,10 @@ std::shared_ptr<const InterfaceTable> read_interfaces(const Arg& list, const Rea
     const Arg addresses = entry.get("addresses");
     const uint32_t own = addresses.items(kMostPrefixes);
     for (uint32_t a = 0; a < own; ++a) interface.addresses.push_back(addresses.at(a).address());
+    const Arg virtuals = entry.get("virtualAddresses");
+    const uint32_t shared = virtuals.missing() ? 0 : virtuals.items(kMostVirtual);
+    for (uint32_t a = 0; a < shared; ++a) interface.virtual_addresses.push_back(virtuals.at(a).address());
+    std::sort(interface.virtual_addresses.begin(), interface.virtual_addresses.end());
     table->interfaces.push_back(std::move(interface));
   }
   table->index_ports(reading.node.ports());

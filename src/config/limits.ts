@@ -149,6 +149,21 @@ export const tuning = {
     mostChildren: 64,
     mostFragments: 64,
   },
+  pair: {
+    /** of hellos over the ICL while nothing changes */
+    helloMs: 1_000,
+    /** HOLD waits for the ICL at least so long */
+    leastHoldMs: 2_000,
+    /** what BFD sessions and echoes have to come up in, before their absence is a failure */
+    graceMs: 3_000,
+    /** routes have been there for so long before a preemption */
+    routingSettleMs: 1_000,
+    /** gratuitous ARP and unsolicited ND of virtual addresses: so many at once, so often, so many times */
+    announceBurst: 200,
+    announceMs: 10,
+    announceRounds: 2,
+    announceAgainMs: 1_000,
+  },
   /** a change waits to be confirmed for a day at most; a timer that is asked for a month goes off at once */
   mostConfirmSeconds: 86_400,
 } as const;

@@ -663,6 +663,10 @@ function reportText(report: Report): string {
       return `virtual service ${report.group}: its route is ${report.installed ? 'installed' : 'withdrawn: no real service is up'}`;
     case 'bfd':
       return `BFD: neighbour ${report.address} is ${report.up ? 'UP' : `DOWN (${report.diagnostic})`}`;
+    case 'srg':
+      return `services-redundancy-group ${report.id}: ${report.from} → ${report.to} (${report.reason})`;
+    case 'pair':
+      return `high availability: ${report.message}`;
     case 'refused':
       return `vpn ${report.tunnel}: ${report.reason}`;
   }

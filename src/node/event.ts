@@ -21,6 +21,8 @@ export interface Setup {
   readonly workers: number;
   /** of what must not be guessed, or not be the same at every start: BFD's discriminators; 0 when left out */
   readonly seed?: number;
+  /** of this start of the node: what a pair tells its hellos apart by; 1 when left out */
+  readonly generation?: number;
 }
 
 /** What the native core is told of BFD sessions; the keys stay hidden until then. */
@@ -77,6 +79,16 @@ export interface AddedSa {
   readonly index: number;
 }
 
+/** An echo of a pair's monitor or probe. */
+export interface EchoRequest {
+  readonly source: Address;
+  readonly destination: Address;
+  /** number of the instance that it is routed in */
+  readonly routingInstance: number;
+  readonly identifier: number;
+  readonly sequence: number;
+}
+
 export type NodeEvent =
   | { readonly kind: 'configured'; readonly config: Config; readonly setup: Setup }
   | { readonly kind: 'neighbours-changed'; readonly changes: readonly NeighbourChange[] }
@@ -109,14 +121,31 @@ export type NodeEvent =
     }
   /** Sessions, by name, that came up or went down: for whoever named them. */
   | { readonly kind: 'bfd-changed'; readonly changes: readonly BfdChange[] }
+  /** What the peer says of services redundancy groups, over the ICL. */
+  | { readonly kind: 'srg-hello-received'; readonly hello: SrgHellos }
+  /** How much of the peer's state is here. */
+  | { readonly kind: 'cold-sync-changed'; readonly status: ColdSyncStatus }
+  /** An operator's word on a group. */
+  | {
+      readonly kind: 'srg-command';
+      readonly group: number;
+      readonly command: 'failover' | 'failback';
+      /** also when sessions are lost by it */
+      readonly force: boolean;
+    }
+  /** VRRP, or whoever drives an ha-group, says whether this node has it. */
+  | { readonly kind: 'ha-group-told'; readonly group: string; readonly told: 'active' | 'backup' }
+  /** An answer to send-echoes. */
+  | {
+      readonly kind: 'echo-answered';
+      readonly identifier: number;
+      readonly sequence: number;
+      readonly source: Address;
+    }
   /** The node is about to end: neighbours hear it now. */
   | { readonly kind: 'ending' }
   /** Answers build-group. */
   | ({ readonly kind: 'group-built'; readonly group: string; readonly ticket: number } & BuiltTable)
-  /** What the peer's hello says of services redundancy groups. */
-  | { readonly kind: 'srg-hello-received'; readonly hello: SrgHellos }
-  /** whether this node has all of the peer's state */
-  | { readonly kind: 'cold-sync-changed'; readonly status: ColdSyncStatus }
   /** All the routes that are taken from the kernel now. */
   | { readonly kind: 'kernel-routes-changed'; readonly routes: readonly Route[] }
   /** On a router: a gateway that exports routes has come, or gone. addresses: its own. */
@@ -202,14 +231,30 @@ export type NodeAction =
   | { readonly kind: 'liveness'; readonly commands: readonly BfdCommand[] }
   /** Answered by the event of the same name. */
   | { readonly kind: 'bfd-changed'; readonly changes: readonly BfdChange[] }
-  /** What the next hellos say of services redundancy groups; sent at once. */
+  /** What the peer is to hear of services redundancy groups, over the ICL. */
   | { readonly kind: 'srg-hello'; readonly hello: SrgHellos }
-  /** Whoever keeps the pair in step (sync.ts) takes the group's tunnels over, or lets go of them. */
+  /** For whoever keeps something that goes with a group. */
   | { readonly kind: 'srg-changed'; readonly id: number; readonly from: SrgStatus; readonly to: SrgStatus }
+  /** Answers come as echo-answered. */
+  | { readonly kind: 'send-echoes'; readonly requests: readonly EchoRequest[] }
+  /** Frames out of ports, as they are. */
+  | {
+      readonly kind: 'inject';
+      readonly frames: readonly { readonly port: number; readonly frame: Uint8Array }[];
+    }
   | { readonly kind: 'report'; readonly report: Report };
 
 /** What people are told. */
 export type Report =
+  | {
+      readonly kind: 'srg';
+      readonly id: number;
+      readonly from: SrgStatus;
+      readonly to: SrgStatus;
+      readonly reason: string;
+    }
+  /** of the two nodes together */
+  | { readonly kind: 'pair'; readonly message: string }
   | {
       readonly kind: 'real-service';
       readonly instance: string;

@@ -12,6 +12,7 @@ import { ecmpGroupKey } from '../routing/sources.js';
 import { adjacencies, changeRoutes } from '../routing/table.js';
 import type { BuiltTable, NodeAction } from './event.js';
 import type { Stepped } from './services.js';
+import { groupsDeadline } from './srg.js';
 import {
   type Group,
   type GroupMember,
@@ -361,7 +362,7 @@ export function timePassed(before: NodeState, nowMs: number): Stepped {
 
 /** When time-passed is to be said at the latest; Infinity: nothing waits. */
 export function nextDeadline(state: NodeState): number {
-  let earliest = Number.POSITIVE_INFINITY;
+  let earliest = groupsDeadline(state);
   for (const { installed, rampUntilMs } of state.groups.values())
     earliest = Math.min(earliest, rampUntilMs, installed?.untilMs ?? Number.POSITIVE_INFINITY);
   return earliest;

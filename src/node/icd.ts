@@ -27,20 +27,8 @@ export function settlePair(state: NodeState): NodeState {
   );
 }
 
-/** What liveness and groups say, once they do. */
-interface Known {
-  readonly bfd?: ReadonlyMap<string, { readonly up: boolean }>;
-  readonly srgs?: ReadonlyMap<
-    number,
-    { readonly status: string; readonly peer?: { readonly status: string } | null }
-  >;
-}
-
-const known = (state: NodeState): Known => state as Known;
-
 function forwardingOf(state: NodeState, { peer, groups }: HighAvailabilityConfig): PairForwarding {
-  const { closedPorts } = state;
-  const { bfd = new Map(), srgs = new Map() } = known(state);
+  const { closedPorts, bfd, srgs } = state;
   const live = bfd.get('icd')?.up === true;
   const icd = icdState({
     configured: peer.forwarding !== null,

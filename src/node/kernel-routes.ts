@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.js';
 import { Prefix } from '../model/prefix.js';
 import type { NodeAction } from './event.js';
+import { isTunnelActive } from './srg-of.js';
 import type { NodeState } from './state.js';
 
 /** By prefix text. */
@@ -15,6 +16,7 @@ export function wantedKernelRoutes(state: NodeState): ReadonlyMap<string, Prefix
         // what routers over a control session hear of, too: tunnels that are here now
         for (const { tunnel, outbound, proven } of state.tunnels.values()) {
           if (!proven || outbound === null || tunnel.bySource !== null) continue;
+          if (!isTunnelActive(state, tunnel)) continue;
           for (const { remote } of tunnel.selectors) add(remote);
         }
         break;
@@ -29,7 +31,7 @@ export function wantedKernelRoutes(state: NodeState): ReadonlyMap<string, Prefix
         for (const { localAddress } of config!.ikeGateways)
           if (own.has(String(localAddress))) add(Prefix.host(localAddress));
         for (const { tunnel, outbound } of state.tunnels.values())
-          if (outbound !== null && own.has(String(tunnel.localAddress)))
+          if (outbound !== null && own.has(String(tunnel.localAddress)) && isTunnelActive(state, tunnel))
             add(Prefix.host(tunnel.localAddress));
       }
     }

@@ -8,6 +8,7 @@ import type {
   SelectorEntry,
 } from '../pipeline/native.js';
 import { native } from '../pipeline/native.js';
+import { encodeEcho } from './echoes.js';
 import type {
   AddedSa,
   BfdCommand,
@@ -16,6 +17,7 @@ import type {
   NodeEvent,
   OutboundSaRequest,
 } from './event.js';
+import { groupBy } from './group-by.js';
 import { prefixBytes } from './tables.js';
 import type { Tunnel } from './tunnel.js';
 
@@ -43,6 +45,14 @@ export function performNative(plane: NativePlane, node: number, action: NodeActi
       const built = native().chashBuild(action.options);
       return [{ kind: 'group-built', group: action.group, ticket: action.ticket, ...built }];
     }
+    case 'inject':
+      // a port that takes none just now has them again in the next round
+      for (const { port, frame } of action.frames) plane.inject(node, port, frame);
+      return [];
+    case 'send-echoes':
+      for (const [instance, requests] of groupBy(action.requests, ({ routingInstance }) => routingInstance))
+        plane.originate(node, instance, requests.map(encodeEcho));
+      return [];
     default:
       return null;
   }

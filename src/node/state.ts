@@ -15,6 +15,7 @@ import { type Anchors, noAnchors } from './anchor.js';
 import type { BfdPeer, BfdUse, BfdWant } from './bfd.js';
 import type { AddedSa, NodeAction, Setup } from './event.js';
 import { Numbering } from './numbering.js';
+import type { RedundancyState, SrgNode } from './srg.js';
 import type { Tunnel, TunnelKeys } from './tunnel.js';
 
 /** What TableParts has; published together when the queue of events is empty. */
@@ -161,6 +162,14 @@ export interface NodeState {
   readonly bfdPeers: ReadonlyMap<string, BfdPeer>;
   /** sessions that are wanted and that no configuration names, by name */
   readonly bfdAsked: ReadonlyMap<string, BfdWant>;
+  /** services redundancy groups by number; empty: the node is of no pair */
+  readonly srgs: ReadonlyMap<number, SrgNode>;
+  /** what they share; null: likewise */
+  readonly redundancy: RedundancyState | null;
+  /** routes that the groups' statuses brought */
+  readonly srgRoutes: ReadonlySet<string>;
+  /** whether this node has all of its peer's state */
+  readonly coldSync: ColdSyncStatus;
   /** of IKE gateways, by gatewayOf() */
   readonly anchors: Anchors;
   /** keys that were handed to the native core, by ticket */
@@ -169,8 +178,6 @@ export interface NodeState {
   readonly reachable: ReadonlySet<string>;
   /** routes that the kernel was told of, by prefix text */
   readonly exported: ReadonlyMap<string, Prefix>;
-  /** whether this node of a pair has all of the peer's state */
-  readonly coldSync: ColdSyncStatus;
   /** routers with a session */
   readonly routers: ReadonlySet<string>;
   /** what of the other node of a pair the tables say */
@@ -217,11 +224,14 @@ export const emptyNode: NodeState = {
   bfd: new Map(),
   bfdPeers: new Map(),
   bfdAsked: new Map(),
+  srgs: new Map(),
+  redundancy: null,
+  srgRoutes: new Set(),
+  coldSync: 'UNKNOWN',
   anchors: noAnchors,
   adding: new Map(),
   reachable: new Set(),
   exported: new Map(),
-  coldSync: 'UNKNOWN',
   routers: new Set(),
   pair: noPair,
   ticket: 1,

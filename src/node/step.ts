@@ -9,6 +9,7 @@ import type { Route } from '../routing/route.js';
 import { ecmpGroupKey, interfaceRoutes, staticRoutes } from '../routing/sources.js';
 import { changeRoutes, type RouteTable, replaceRoutes } from '../routing/table.js';
 import { configureBfd, livenessTold, routeSession, stopBfd } from './bfd.js';
+import { echoAnswered } from './echoes.js';
 import type { NodeAction, NodeEvent, Setup } from './event.js';
 import { groupBy } from './group-by.js';
 import { groupBuilt, timePassed } from './groups.js';
@@ -25,6 +26,8 @@ import {
   portsChanged,
   type Stepped,
 } from './services.js';
+import { commandGroup, haGroupTold, helloReceived, settleGroups } from './srg.js';
+import { isSrgRoute } from './srg-effects.js';
 import {
   groupKey,
   memberStatistic,
@@ -49,6 +52,10 @@ export type { Stepped } from './services.js';
 
 /** nowMs: of any clock that does not go back. */
 export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped {
+  return settleGroups(stepEvent(state, event, nowMs), nowMs);
+}
+
+function stepEvent(state: NodeState, event: NodeEvent, nowMs: number): Stepped {
   switch (event.kind) {
     case 'configured':
       return configured(state, event.config, event.setup, nowMs);
@@ -98,12 +105,33 @@ export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped
       return livenessTold(state, event.told, nowMs);
     case 'bfd-changed':
       return bfdChanged(state, nowMs);
-    case 'ending':
-      return stopBfd(state, nowMs);
     case 'srg-hello-received':
-      return { state, actions: [] };
+      return helloReceived(state, event.hello);
     case 'cold-sync-changed':
       return { state: { ...state, coldSync: event.status }, actions: [] };
+    case 'srg-command': {
+      const {
+        state: next,
+        actions,
+        refused,
+      } = commandGroup(state, event.group, event.command, event.force, nowMs);
+      const report: NodeAction[] =
+        refused === null
+          ? []
+          : [
+              {
+                kind: 'report',
+                report: { kind: 'pair', message: `${event.command} of group ${event.group}: ${refused}` },
+              },
+            ];
+      return { state: next, actions: [...actions, ...report] };
+    }
+    case 'ha-group-told':
+      return haGroupTold(state, event.group, event.told);
+    case 'echo-answered':
+      return echoAnswered(state, event);
+    case 'ending':
+      return stopBfd(state, nowMs);
     case 'export-opened':
       return exportOpened(state, event.router);
     case 'routes-superseded':
@@ -158,7 +186,7 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
   const bfd = configureBfd(numbered, config, nowMs);
   const own: Route[] = [...interfaceRoutes(present, nowMs), ...wantedStatics(bfd.state, config, nowMs)];
   const routes = changeRoutes(state.routes, {
-    removeIf: ({ protocol }) => protocol !== 'ari-ts' && protocol !== 'kernel',
+    removeIf: (route) => route.protocol !== 'ari-ts' && route.protocol !== 'kernel' && !isSrgRoute(route),
     add: own,
   });
   const next: NodeState = { ...bfd.state, routes };

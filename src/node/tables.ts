@@ -20,10 +20,12 @@ import type {
 import type { Route } from '../routing/route.js';
 import { type ActiveRoute, activeRoutes, adjacencies } from '../routing/table.js';
 import { iclPort } from '../wire/icl.js';
+import { asksForEchoes } from './echoes.js';
 import { filtersOf, forwardingOf } from './forwarding.js';
 import { isActive, probePorts } from './health.js';
 import { icdEntry, interfaceSituation, isStandby, tunnelSituation } from './icd.js';
 import type { Numbering } from './numbering.js';
+import { virtualAddressesOn } from './srg-effects.js';
 import { memberStatistic, type NodeState, type Part, termStatistic } from './state.js';
 import { linkTunnelId } from './tunnel.js';
 
@@ -45,7 +47,7 @@ export function dirtyParts(state: NodeState): TableParts {
     policies: () => ({ policies: policyEntries(state, config) }),
     flow: () => {
       const { sessions, synCheck, synCheckInTunnel } = config.flow;
-      const probes = config.networkMonitoring.some(({ probe }) => isActive(probe));
+      const probes = config.networkMonitoring.some(({ probe }) => isActive(probe)) || asksForEchoes(config);
       const punts: { puntPorts?: [number, number] } = probes ? { puntPorts: [...probePorts] } : {};
       const { highAvailability: pair } = config;
       const isSealed = pair?.peer.linkEncryption != null;
@@ -91,6 +93,7 @@ function interfaceEntries(state: NodeState, config: Config): InterfaceEntry[] {
       filterV6: filters.numberFor(name, 'inet6'),
       mac: port.mac,
       addresses: entry.addresses.map(({ address }) => address.bytes),
+      virtualAddresses: virtualAddressesOn(state, name),
     };
   });
 }
@@ -105,6 +108,7 @@ const absentInterface: InterfaceEntry = {
   filterV6: -1,
   mac: new Uint8Array(6),
   addresses: [],
+  virtualAddresses: [],
 };
 
 function filterEntries(state: NodeState, config: Config): FilterTerm[][] {

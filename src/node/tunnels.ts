@@ -7,6 +7,7 @@ import { anchorGateways, type GatewayKind, pinGateways, releaseGateways } from '
 import type { AddedSa, ChangedOutboundSa, NodeAction, OutboundSaRequest, PrefixOfInstance } from './event.js';
 import { groupBy } from './group-by.js';
 import type { Stepped } from './services.js';
+import { isTunnelActive } from './srg-of.js';
 import { type NodeState, type TunnelState, withDirty } from './state.js';
 import { gatewayOf, type Tunnel, type TunnelKeys } from './tunnel.js';
 
@@ -363,6 +364,23 @@ export function routesSuperseded(
   return { state: { ...state, tunnels }, actions: [{ kind: 'withdraw', router, routes: withdrawn }] };
 }
 
+/** A services redundancy group became ACTIVE here, or is so no longer: its tunnels' routes are told, or taken back. */
+export function announcementsChanged(state: NodeState): Stepped {
+  const tunnels = new Map(state.tunnels);
+  const withdrawn = new Map<string, PrefixOfInstance[]>();
+  for (const [name, tunnel] of tunnels) {
+    if (tunnel.announcedTo.size === 0 || isTunnelActive(state, tunnel.tunnel)) continue;
+    for (const router of tunnel.announcedTo)
+      withdrawn.set(router, [...(withdrawn.get(router) ?? []), ...announcementsOf(state, router, tunnel)]);
+    tunnels.set(name, { ...tunnel, announcedTo: new Set() });
+  }
+  const announced = announceUntold({ ...state, tunnels });
+  const actions = [...withdrawn].map(
+    ([router, routes]): NodeAction => ({ kind: 'withdraw', router, routes }),
+  );
+  return { state: announced.state, actions: [...actions, ...announced.actions] };
+}
+
 function announceUntold(state: NodeState): Stepped {
   const tunnels = new Map(state.tunnels);
   const afterwards: NodeAction[] = [...state.afterwards];
@@ -370,6 +388,7 @@ function announceUntold(state: NodeState): Stepped {
     const routes: Announcement[] = [];
     for (const [name, tunnel] of tunnels) {
       if (!tunnel.proven || tunnel.outbound === null || tunnel.announcedTo.has(router)) continue;
+      if (!isTunnelActive(state, tunnel.tunnel)) continue;
       routes.push(...announcementsOf(state, router, tunnel));
       tunnels.set(name, { ...tunnel, announcedTo: new Set([...tunnel.announcedTo, router]) });
     }

@@ -97,7 +97,10 @@ export interface InterfaceEntry {
   filterV4: number;
   filterV6: number;
   mac: Bytes;
+  /** own: answered for, and asked from */
   addresses: Bytes[];
+  /** of services redundancy groups that are active here: answered for, too; none when left out */
+  virtualAddresses?: Bytes[];
 }
 
 export interface PrefixBytes {

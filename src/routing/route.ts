@@ -2,9 +2,12 @@
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 
-export type RouteProtocol = 'direct' | 'local' | 'tlb' | 'static' | 'ari-ts' | 'kernel';
+export type RouteProtocol = 'direct' | 'local' | 'tlb' | 'static' | 'ari-ts' | 'kernel' | 'signal';
 
-/** Lower wins. Those of Junos: direct and local 0, static 5, ARI (protocol ari-ts) 5, kernel 40; TLB's as its static routes. */
+/**
+ * Lower wins. Those of Junos: direct and local 0, static 5, ARI (protocol ari-ts) 5, kernel 40; TLB's and signal routes (of
+ * services redundancy groups) as static ones.
+ */
 export const preferenceOf: Readonly<Record<RouteProtocol, number>> = {
   direct: 0,
   local: 0,
@@ -12,6 +15,7 @@ export const preferenceOf: Readonly<Record<RouteProtocol, number>> = {
   static: 5,
   'ari-ts': 5,
   kernel: 40,
+  signal: 5,
 };
 
 export type RouteNextHop =

@@ -1,4 +1,5 @@
 // What is meant for the node itself: ARP and neighbour discovery, echo, ESP, IKE.
+#include <algorithm>
 #include <cstring>
 
 #include "../packet/arp.h"
@@ -19,6 +20,11 @@ bool has(const std::vector<Address>& addresses, const Address& address) {
     if (own == address) return true;
   }
   return false;
+}
+
+bool answers_for(const InterfaceTable::Interface& interface, const Address& address) {
+  return has(interface.addresses, address) ||
+         std::binary_search(interface.virtual_addresses.begin(), interface.virtual_addresses.end(), address);
 }
 
 bool is_link_local(const Address& address) {  // fe80::/10
@@ -49,8 +55,8 @@ void Forwarder::Shard::arp(FrameIndex index) {
   uint8_t* packet = data(index);
   const uint8_t* message = packet + frame.l3;
   const InterfaceTable::Interface& interface = tables->interfaces->interfaces[frame.interface];
-  const bool for_us = has(interface.addresses, arp::target_ip(message));
-  if (!arp::is_probe(message) && !has(interface.addresses, arp::sender_ip(message))) {
+  const bool for_us = answers_for(interface, arp::target_ip(message));
+  if (!arp::is_probe(message) && !answers_for(interface, arp::sender_ip(message))) {
     const Address sender = arp::sender_ip(message);
     const uint32_t neighbour = for_us ? node.neighbours_.find_or_insert(frame.interface, sender)
                                       : node.neighbours_.find(frame.interface, sender);
@@ -76,7 +82,7 @@ void Forwarder::Shard::neighbour_discovery(FrameIndex index) {
     }
     return consume(index);
   }
-  if (!has(interface.addresses, message.target)) return consume(index);
+  if (!answers_for(interface, message.target)) return consume(index);
   counters.add(Counter::made);
   if (message.has_link_layer) {
     const uint32_t neighbour = node.neighbours_.find_or_insert(frame.interface, message.source);

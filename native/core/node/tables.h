@@ -28,6 +28,8 @@ struct InterfaceTable {
     uint8_t mac[6];
     std::vector<Address>
         addresses;  // own addresses on this link: answered for in ARP and neighbour discovery
+    // Of services redundancy groups that are active here, sorted: answered for, too, and never asked from.
+    std::vector<Address> virtual_addresses;
   };
   std::vector<Interface> interfaces;
   // Filled by index_ports(): the first interface on each port, and behind each interface the next on its

@@ -30,6 +30,10 @@ struct Address {
   bool is_multicast() const { return is_v4() ? (v4_first() & 0xf0) == 0xe0 : (high & 0xff) == 0xff; }
 
   bool operator==(const Address&) const = default;
+  // Of the halves as they are kept, for sorted lists: no order of the addresses' texts.
+  bool operator<(const Address& other) const {
+    return high != other.high ? high < other.high : low < other.low;
+  }
 };
 static_assert(sizeof(Address) == 16);
 
