@@ -13,6 +13,7 @@ import { checkConfig, type Surroundings } from '../config/load.js';
 import { type Problem, problemText } from '../config/problem.js';
 import type { Address } from '../model/address.js';
 import { NodeDriver } from '../node/drive.js';
+import { echoAnswer } from '../node/echoes.js';
 import type { NodeAction, NodeEvent, PortChange, Report } from '../node/event.js';
 import { groupBy } from '../node/group-by.js';
 import { nextDeadline } from '../node/groups.js';
@@ -329,7 +330,10 @@ export class Daemon {
   #takePunts(): void {
     for (const { port, packet } of this.#dataplane.native.takePunts(4096)) {
       const instanceOf = (vlan: number) => this.#instanceOf(this.#live.portNames[port] ?? '', vlan);
-      if (this.#ike?.receive(packet, instanceOf) !== true) this.#network.receive(packet);
+      if (this.#ike?.receive(packet, instanceOf) === true) continue;
+      const answer = this.#driver.state.redundancy === null ? null : echoAnswer(packet);
+      if (answer === null) this.#network.receive(packet);
+      else this.#post(answer);
     }
     this.#ike?.flush();
   }

@@ -80,6 +80,7 @@ export class LiveConfig {
   /** inbound keys that went: the highest number that was seen */
   readonly #seen = new Map<string, bigint>();
   readonly #seed = randomBytes(4).readUInt32BE();
+  readonly #startedSeconds = Math.floor(Date.now() / 1000);
   #config!: Config;
   #redacted!: Config;
   #generation: number | null = null;
@@ -284,7 +285,12 @@ export class LiveConfig {
   }
 
   #setup(config: Config): Setup {
-    return { ports: new Map(this.#ports), workers: config.system.workers, seed: this.#seed };
+    return {
+      ports: new Map(this.#ports),
+      workers: config.system.workers,
+      seed: this.#seed,
+      generation: this.#startedSeconds,
+    };
   }
 
   #opened(ports: ReadonlyMap<string, PortBinding>): void {

@@ -149,7 +149,14 @@ function withLiveness(state: NodeState, nowMs: number): NodeState {
   const iclUp = state.bfd.get('icl')?.up === true;
   if (iclUp === state.redundancy!.iclUp) return state;
   // what was said before the split counts no more; and the peer hears at once where this node stands
-  return changed(state, { iclUp, peer: null, helloDueMs: iclUp ? nowMs : state.redundancy!.helloDueMs });
+  const { heard, helloDueMs } = state.redundancy!;
+  return changed(state, {
+    iclUp,
+    peer: null,
+    // a clock that was set back may have numbered its next start lower: nothing old is under way any more
+    heard: iclUp ? heard : { generation: 0, sequence: 0 },
+    helloDueMs: iclUp ? nowMs : helloDueMs,
+  });
 }
 
 /** When the time alone changes what is known. */
