@@ -21,9 +21,9 @@ constexpr int64_t kMostInterfaces = 32767;
 constexpr int64_t kMostPolicies = 65536;
 constexpr int64_t kMostGroups = 4096;
 constexpr int64_t kMostSlots = kMaxTableSize;
-constexpr int64_t kMostPrefixes = 4096;  // of one term
+constexpr int64_t kMostPrefixes = 4096;   // of one term
 constexpr int64_t kMostVirtual = 131072;  // of one interface
-constexpr int64_t kMostTerms = 4096;     // of one filter
+constexpr int64_t kMostTerms = 4096;      // of one filter
 constexpr int64_t kMostServicePorts = 1024;
 
 // What parts may point at.
