@@ -39,6 +39,8 @@ const xdpPackages = [
   { name: 'libbpf-dev', isThere: () => existsSync('/usr/include/bpf/skel_internal.h') },
 ];
 
+const hasCharonPlugin = (name) => existsSync(`/usr/lib/ipsec/plugins/libstrongswan-${name}.so`);
+
 /** What some tests need; without it they are skipped, which CI counts as a failure. */
 const testPackages = [
   { name: 'iproute2', isThere: () => which('ip') },
@@ -46,6 +48,11 @@ const testPackages = [
   { name: 'iperf3', isThere: () => which('iperf3') },
   { name: 'ethtool', isThere: () => which('ethtool') },
   { name: 'bird2', isThere: () => which('bird') ?? ['/usr/sbin/bird'].find(existsSync) },
+  { name: 'strongswan-swanctl', isThere: () => which('swanctl') ?? existsSync('/usr/sbin/swanctl') },
+  { name: 'strongswan-charon', isThere: () => existsSync('/usr/lib/ipsec/charon') },
+  { name: 'libcharon-extra-plugins', isThere: () => hasCharonPlugin('kernel-libipsec') },
+  { name: 'libstrongswan-standard-plugins', isThere: () => hasCharonPlugin('openssl') },
+  { name: 'libstrongswan-extra-plugins', isThere: () => hasCharonPlugin('curve25519') },
   { name: 'tshark', isThere: () => which('tshark') },
   { name: 'python3-scapy', isThere: () => hasPython('scapy') },
   { name: 'python3-cryptography', isThere: () => hasPython('cryptography') },

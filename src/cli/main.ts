@@ -40,6 +40,16 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./doctor.js')).doctorCommand(),
   },
   {
+    name: 'clear',
+    summary: 'delete IKE SAs of a running node, with their tunnels',
+    load: async () => (await import('./clear.js')).clearCommand(),
+  },
+  {
+    name: 'monitor',
+    summary: 'what IKE does on a running node, one JSON object a line',
+    load: async () => (await import('./monitor.js')).monitorCommand(),
+  },
+  {
     name: 'drain',
     summary: 'take a real service out of the choice for new flows',
     load: async () => (await import('./drain.js')).drainCommand('drain'),

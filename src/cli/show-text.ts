@@ -1,6 +1,7 @@
 /** The tables of `penstock show`, in the reference documents' words. Pure. Numbers may have come as texts over JSON. */
-import type { ViewName, Views, WingView } from '../control/show/views.js';
+import type { SaView, ViewName, Views, WingView } from '../control/show/views.js';
 import { tableText } from './output.js';
+import { ikeSaText, ikeStatisticsText } from './show-ike-text.js';
 
 type Lines = string[];
 
@@ -9,6 +10,8 @@ const texts: { readonly [V in ViewName]: (view: Views[V]) => Lines } = {
   route: routeText,
   session: sessionText,
   'security-associations': saText,
+  'ike-security-associations': ikeSaText,
+  'ike-statistics': ikeStatisticsText,
   'tunnel-map': tunnelMapText,
   'tunnel-map-summary': tunnelMapSummaryText,
   'tunnel-distribution': tunnelDistributionText,
@@ -99,15 +102,18 @@ function sessionText({ tunnelSessions, sessions, totalSessions }: Views['session
   ];
 }
 
+const lifeText = ({ rekeyWanted, lifetimeSeconds }: SaView) =>
+  rekeyWanted ? 'rekey' : lifetimeSeconds === null ? 'unlim' : `${lifetimeSeconds}/unlim`;
+
 function saText({ activeTunnels, securityAssociations, generation }: Views['security-associations']): Lines {
   const rows = securityAssociations.map((sa) => [
     `${sa.direction === 'inbound' ? '<' : '>'}${sa.id}`,
     `ESP:${sa.algorithm}/None`,
     sa.spi,
-    sa.state === 'installed' ? (sa.rekeyWanted ? 'rekey' : 'unlim') : sa.state,
+    sa.state === 'installed' ? lifeText(sa) : sa.state,
     '-',
     'root',
-    '500',
+    String(sa.port),
     sa.gateway,
     sa.vpn,
     String(sa.packets),

@@ -35,6 +35,20 @@ const topics: readonly Topic[] = [
     what: 'IPsec SAs of every tunnel (vpn-name NAME)',
   },
   {
+    view: 'ike-security-associations',
+    words: ['security', 'ike', 'security-associations'],
+    aliases: ['ike'],
+    parameters: { gateway: 'gateway', peer: 'peer' },
+    levels: ['detail'],
+    what: 'IKE SAs with their peers (detail, gateway NAME, peer ADDRESS or identity)',
+  },
+  {
+    view: 'ike-statistics',
+    words: ['security', 'ike', 'stats'],
+    aliases: [],
+    what: 'how many IKE SAs there are, and what was refused',
+  },
+  {
     view: 'tunnel-map',
     words: ['security', 'ike', 'tunnel-map'],
     aliases: ['tunnel-map'],

@@ -631,6 +631,7 @@ export class Daemon {
       portNames: this.#live.portNames,
       generation: this.#live.generation,
       busyPercent: this.#busyPercent,
+      ike: this.#ike?.engine ?? null,
       checksOf: (service) => this.#monitor.viewOf(service),
     };
   }

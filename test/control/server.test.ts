@@ -24,6 +24,7 @@ const handler: ControlHandler = {
   apply: () => ({ outcome: 'bad-configuration', problems: [] }),
   confirm: () => ({}),
   capture: () => () => {},
+  clearIke: () => ({ cleared: 0 }),
   captureKeys: () => ({}),
   drain: () => ({}),
   exporterOpened: (exporter, addresses) => void told.push(`opened ${exporter} ${addresses.join(' ')}`),

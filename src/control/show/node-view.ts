@@ -1,4 +1,5 @@
 /** What the views are made of: a running node, as show looks at it. */
+import type { IkeEngine } from '../../ike/engine.js';
 import type { NodeState } from '../../node/state.js';
 import type { Dataplane } from '../../pipeline/dataplane.js';
 import type { CheckView } from '../probe/monitor.js';
@@ -18,6 +19,8 @@ export interface NodeView {
   readonly generation: number | null;
   /** busy part of each worker's turns, lately */
   readonly busyPercent: readonly number[];
+  /** null: the node does not speak IKE */
+  readonly ike: IkeEngine | null;
   /** health checks of a member, by its key in the state's services */
   readonly checksOf: (service: string) => readonly CheckView[];
 }

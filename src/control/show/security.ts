@@ -1,7 +1,9 @@
+import type { ChildSa } from '../../ike/sa.js';
 import { Address } from '../../model/address.js';
 import type { TunnelState } from '../../node/state.js';
 import { counters as definitions } from '../../pipeline/counters.js';
 import type { SaStatus } from '../../pipeline/native.js';
+import { childrenBySpi } from './ike.js';
 import { type NodeView, protocolName } from './node-view.js';
 import type { SasView, SaView, Views } from './views.js';
 
@@ -9,8 +11,10 @@ import type { SasView, SaView, Views } from './views.js';
 export function showSas(view: NodeView, params: { vpn?: string | undefined }): SasView {
   const { state, dataplane, node } = view;
   const tunnels = [...state.tunnels.values()].filter(
-    ({ tunnel }) => params.vpn === undefined || tunnel.name === params.vpn,
+    ({ tunnel: { name } }) =>
+      params.vpn === undefined || name === params.vpn || name.startsWith(`${params.vpn}/`),
   );
+  const children = childrenBySpi(view);
   const statusOf = (direction: 'inbound' | 'outbound', indices: number[]) =>
     new Map(dataplane.native.saStatus(node, direction, indices).map((status) => [status.index, status]));
   const inbound = statusOf(
@@ -24,13 +28,16 @@ export function showSas(view: NodeView, params: { vpn?: string | undefined }): S
   return {
     activeTunnels: tunnels.filter(({ outbound: sa }) => sa !== null).length,
     securityAssociations: tunnels.flatMap((tunnel) => [
-      ...tunnel.inbound.map((sa) => saView(view, tunnel, 'inbound', sa.spi, inbound.get(sa.index))),
+      ...tunnel.inbound.map((sa) =>
+        saView(view, tunnel, 'inbound', sa.spi, inbound.get(sa.index), children.get(sa.spi)),
+      ),
       saView(
         view,
         tunnel,
         'outbound',
         tunnel.outbound?.spi ?? 0,
         tunnel.outbound === null ? undefined : outbound.get(tunnel.outbound.index),
+        children.get(tunnel.outbound?.spi ?? 0),
       ),
     ]),
     generation: view.generation,
@@ -38,20 +45,25 @@ export function showSas(view: NodeView, params: { vpn?: string | undefined }): S
 }
 
 function saView(
-  { state }: NodeView,
+  { state, nowMs }: NodeView,
   { tunnel }: TunnelState,
   direction: 'inbound' | 'outbound',
   spi: number,
   status: SaStatus | undefined,
+  child: ChildSa | undefined,
 ): SaView {
   const vpn = state.config?.vpns.find(({ name }) => name === tunnel.name);
+  const is128 =
+    child === undefined ? vpn?.manual.encryptionAlgorithm === 'aes-128-gcm' : child.suite.keyBits === 128;
   return {
     id: tunnel.id,
     vpn: tunnel.name,
     direction,
-    algorithm: vpn?.manual.encryptionAlgorithm === 'aes-128-gcm' ? 'aes-gcm-128' : 'aes-gcm-256',
+    algorithm: is128 ? 'aes-gcm-128' : 'aes-gcm-256',
     spi: spi.toString(16).padStart(8, '0'),
     gateway: String(tunnel.gateway),
+    port: tunnel.udp?.destinationPort ?? 500,
+    lifetimeSeconds: child === undefined ? null : Math.max(0, Math.round((child.expireAtMs - nowMs) / 1000)),
     localAddress: String(tunnel.localAddress),
     routingInstance: tunnel.routingInstance,
     bindInterface: tunnel.bindInterface,

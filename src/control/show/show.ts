@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { issueText } from '../protocol.js';
 import { showTunnelDistribution, showTunnelMap, showTunnelMapSummary } from './anchors.js';
 import { showBfdSessions } from './bfd.js';
+import { showIkeSas, showIkeStatistics } from './ike.js';
 import { showCounters, showNeighbours, showPorts, showWorkers } from './machine.js';
 import type { NodeView } from './node-view.js';
 import { showForwardingTable, showRoutes } from './routes.js';
@@ -40,6 +41,15 @@ const views: { readonly [V in ViewName]: (node: NodeView, params: unknown) => Vi
     }),
     showSessions,
   ),
+  'ike-security-associations': view(
+    z.strictObject({
+      gateway: name,
+      peer: z.string().max(300).optional(),
+      level: z.enum(['detail']).optional(),
+    }),
+    showIkeSas,
+  ),
+  'ike-statistics': view(z.strictObject({}), showIkeStatistics),
   'security-associations': view(z.strictObject({ vpn: name }), showSas),
   'traffic-load-balance': view(
     z.strictObject({ instance: name, group: name, realService: name }),

@@ -188,6 +188,44 @@ export interface SessionsView {
   readonly next: { readonly worker: number; readonly cursor: string } | null;
 }
 
+export interface IkeSaView {
+  readonly index: number;
+  /** null: the peer has not said yet who it is */
+  readonly gateway: string | null;
+  readonly state: 'half-open' | 'up' | 'replaced' | 'deleting' | 'over';
+  readonly role: 'initiator' | 'responder';
+  readonly initiatorSpi: string;
+  readonly responderSpi: string;
+  readonly authenticationMethod: 'pre-shared-keys' | 'certificates' | null;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly routingInstance: string;
+  readonly remoteIdentity: string | null;
+  readonly algorithms: {
+    readonly encryption: string;
+    readonly authentication: string;
+    readonly pseudoRandomFunction: string;
+    readonly dhGroup: string;
+  } | null;
+  readonly natTraversal: { readonly localBehindNat: boolean; readonly remoteBehindNat: boolean };
+  readonly fragmentation: boolean;
+  /** until it ends; null: it is not up */
+  readonly lifetimeSeconds: number | null;
+  readonly idleSeconds: number;
+  readonly childSas: readonly {
+    readonly tunnel: string;
+    readonly vpn: string;
+    readonly state: 'up' | 'replaced' | 'deleting' | 'draining';
+    readonly inboundSpi: string;
+    readonly outboundSpi: string;
+    readonly localSelectors: readonly string[];
+    readonly remoteSelectors: readonly string[];
+    readonly lifetimeSeconds: number;
+  }[];
+}
+
 export interface SaView {
   readonly id: number;
   readonly vpn: string;
@@ -195,6 +233,10 @@ export interface SaView {
   readonly algorithm: string;
   readonly spi: string;
   readonly gateway: string;
+  /** of the peer: 4500 or another where it is in UDP, else 500 */
+  readonly port: number;
+  /** of keys that IKE agreed on; null: no end */
+  readonly lifetimeSeconds: number | null;
   readonly localAddress: string;
   readonly routingInstance: string;
   readonly bindInterface: string;
@@ -367,6 +409,21 @@ export interface Views {
   readonly route: { readonly routes: readonly RouteView[] };
   readonly session: SessionsView;
   readonly 'security-associations': SasView;
+  readonly 'ike-security-associations': {
+    readonly level: 'brief' | 'detail';
+    readonly securityAssociations: readonly IkeSaView[];
+  };
+  readonly 'ike-statistics': {
+    readonly up: number;
+    readonly halfOpen: number;
+    /** since the start */
+    readonly established: number;
+    readonly refusals: readonly {
+      readonly name: string;
+      readonly count: number;
+      readonly meaning: string;
+    }[];
+  };
   readonly 'tunnel-map': { readonly units: readonly UnitView[] };
   readonly 'tunnel-map-summary': { readonly ikeGateways: readonly GatewayView[] };
   readonly 'tunnel-distribution': {
