@@ -32,6 +32,7 @@ import { claimGeneration, epochOf, largestEpoch } from './generation.js';
 import { IkeRuntime, isMeant } from './ike.js';
 import { KernelRoutes } from './kernel-routes.js';
 import { type ApplyReport, type ChangeLine, LiveConfig, sequenceName } from './live-config.js';
+import { PairRuntime } from './pair.js';
 import type { CheckFunction } from './probe/custom.js';
 import { HealthMonitor } from './probe/monitor.js';
 import { PortNetwork } from './probe/port-network.js';
@@ -101,6 +102,7 @@ export class Daemon {
   #ike: IkeRuntime | null = null;
   #stopIke: () => void = () => {};
   #sequences: SequenceStore | null = null;
+  #pair: PairRuntime | null = null;
   #stopLooking: () => void = () => {};
   #looks = 0;
   #turns: { turns: number; busyTurns: number }[] = [];
@@ -179,6 +181,7 @@ export class Daemon {
         this.#updateSessions(next);
         this.#monitor.configure(wantedChecks(next));
         this.#configureIke(next);
+        this.#configurePair(next);
       },
     });
     this.#requireFunctions(config);
@@ -186,7 +189,9 @@ export class Daemon {
     this.#keepTables();
     const { kernelRoutes } = config;
     if (kernelRoutes !== null) this.#kernelRoutes = KernelRoutes.open({ kernelRoutes, log, nowMs });
-    this.#live.begin(config, config.vpns.length > 0 ? this.#claim() : null);
+    const isSealing = config.vpns.length > 0 || config.highAvailability !== null;
+    this.#live.begin(config, isSealing ? this.#claim() : null);
+    this.#configurePair(config);
     // before the first packet: what is the kernel's own is left to it
     this.#post(...this.#lookAtKernel());
     this.#dataplane.on('failed', (failure: WorkerFailure) => this.#options.onFailure(failure.message));
@@ -229,6 +234,7 @@ export class Daemon {
     this.#kernelRoutes?.withdraw();
     if (wasExporting || hadRoutes || hadPeers || hadSas > 0) await wait(graceMs);
     this.#stopLooking();
+    this.#pair?.stop();
     this.#stopIke();
     await this.#ike?.close();
     this.#monitor.close();
@@ -330,12 +336,32 @@ export class Daemon {
   #takePunts(): void {
     for (const { port, packet } of this.#dataplane.native.takePunts(4096)) {
       const instanceOf = (vlan: number) => this.#instanceOf(this.#live.portNames[port] ?? '', vlan);
+      if (this.#pair?.receive(packet) === true) continue;
       if (this.#ike?.receive(packet, instanceOf) === true) continue;
       const answer = this.#driver.state.redundancy === null ? null : echoAnswer(packet);
       if (answer === null) this.#network.receive(packet);
       else this.#post(answer);
     }
     this.#ike?.flush();
+  }
+
+  #configurePair(config: Config): void {
+    if (this.#pair !== null || config.highAvailability === null) return this.#pair?.configure(config);
+    this.#pair = new PairRuntime(
+      {
+        plane: this.#dataplane.native,
+        node: this.#node,
+        timers: processTimers,
+        nowMs,
+        state: () => this.#driver.state,
+        post: (...events) => this.#post(...events),
+        generation: () => this.#live.generation,
+        claimGeneration: () => this.#live.claimGeneration(),
+        takePunts: () => this.#takePunts(),
+        log: this.#options.log,
+      },
+      config,
+    );
   }
 
   #instanceOf(port: string, vlan: number): string | undefined {
@@ -437,7 +463,9 @@ export class Daemon {
       outbound === null ? [] : [outbound],
     );
     const nameOf = new Map(sas.map((sa) => [sa.index, sa.tunnel]));
-    const vpnOf = new Map(this.#live.config.vpns.map((vpn) => [vpn.name, vpn]));
+    const link = this.#live.config.highAvailability?.peer.linkEncryption ?? null;
+    const vpns = [...this.#live.config.vpns, ...(link === null ? [] : [link])];
+    const vpnOf = new Map(vpns.map((vpn) => [vpn.name, vpn]));
     for (const { index, rekeyWanted, events, sequence } of this.#dataplane.native.saStatus(
       this.#node,
       'outbound',
@@ -533,6 +561,7 @@ export class Daemon {
   }
 
   #perform(action: NodeAction): readonly NodeEvent[] {
+    if (this.#pair?.perform(action) === true) return [];
     switch (action.kind) {
       case 'announce':
         this.#sessions.get(action.router)?.announce(action.routes);

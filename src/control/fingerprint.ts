@@ -1,7 +1,7 @@
 /** Configurations compared without their keys, which are zero once the native core has them. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
-import type { Config, ManualSaConfig } from '../config/config.js';
+import type { Config, ManualSaConfig, VpnConfig } from '../config/config.js';
 import { Secret } from '../model/secret.js';
 
 /** of this process alone, so that nobody can tell from a fingerprint which key it is */
@@ -16,6 +16,14 @@ export const textOf = (fingerprint: Secret): string => Buffer.from(fingerprint.r
 /** With fingerprints in the place of keys, and paths that do not depend on where the process stands. */
 export function withFingerprints(config: Config): Config {
   const redacted = (sa: ManualSaConfig) => ({ ...sa, key: new Secret(fingerprintOf(sa.key)) });
+  const redactedVpn = <T extends Pick<VpnConfig, 'manual'>>(vpn: T): T => ({
+    ...vpn,
+    manual: {
+      ...vpn.manual,
+      inbound: vpn.manual.inbound.map(redacted),
+      outbound: redacted(vpn.manual.outbound),
+    },
+  });
   const { stateDirectory, controlSocket } = config.system;
   return {
     ...config,
@@ -24,14 +32,16 @@ export function withFingerprints(config: Config): Config {
       stateDirectory: stateDirectory === null ? null : resolve(stateDirectory),
       controlSocket: controlSocket === null ? null : resolve(controlSocket),
     },
-    vpns: config.vpns.map((vpn) => ({
-      ...vpn,
-      manual: {
-        ...vpn.manual,
-        inbound: vpn.manual.inbound.map(redacted),
-        outbound: redacted(vpn.manual.outbound),
+    vpns: config.vpns.map(redactedVpn),
+    highAvailability: config.highAvailability && {
+      ...config.highAvailability,
+      peer: {
+        ...config.highAvailability.peer,
+        linkEncryption:
+          config.highAvailability.peer.linkEncryption &&
+          redactedVpn(config.highAvailability.peer.linkEncryption),
       },
-    })),
+    },
   };
 }
 

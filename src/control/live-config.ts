@@ -99,6 +99,12 @@ export class LiveConfig {
     return this.#generation;
   }
 
+  /** A new one, for what is sealed with from now on: a takeover. */
+  claimGeneration(): number | null {
+    this.#generation = this.#options.claimGeneration();
+    return this.#generation;
+  }
+
   /** Whether a change waits to be confirmed. */
   get isPending(): boolean {
     return this.#pending !== null;

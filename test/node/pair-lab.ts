@@ -157,7 +157,10 @@ export class Gateway {
       },
       config,
     );
-    this.driver.post({ kind: 'tunnels-keyed', tunnels: manualTunnels(config, this.generation, () => BigInt(this.generation) << 20n) });
+    this.driver.post({
+      kind: 'tunnels-keyed',
+      tunnels: manualTunnels(config, this.generation, () => BigInt(this.generation) << 20n),
+    });
   }
 
   #perform(action: NodeAction): NodeEvent[] {
