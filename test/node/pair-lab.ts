@@ -2,6 +2,7 @@
 import { checkConfig } from '../../dist/config/load.js';
 import { NodeDriver } from '../../dist/node/drive.js';
 import type { NodeAction, NodeEvent } from '../../dist/node/event.js';
+import { nextDeadline } from '../../dist/node/groups.js';
 import { performNative } from '../../dist/node/native-actions.js';
 import { PairSync } from '../../dist/node/sync.js';
 import { manualTunnels } from '../../dist/node/tunnel.js';
@@ -45,10 +46,10 @@ chassis:
     services-redundancy-group:
       1:
         peer-id: ${peer}
-        activeness-probe: { dest-ip: 10.1.${id}.9, src-ip: 10.0.0.1 }
+        listen-ha-group: g
         prefix-list: { ike_lo0 }
         managed-services: ipsec
-        activeness-priority: ${100 * (3 - id)}
+    ha-group: { g: }
     seqnum-sync: { oseq-shift: ${shift}, sync-period-packets: 2, sync-period-time: 10 }
 interfaces:
   ge-0/0/0: { port: { memory: outside${id} }, unit: { 0: { family: { inet: { address: 10.1.${id}.1/24 } } } } }
@@ -129,11 +130,7 @@ export class Gateway {
       (action) => this.#perform(action),
       () => this.lab.nowMs,
     );
-    this.driver.post({
-      kind: 'configured',
-      config,
-      setup: { ports: this.ports, workers: plane.workerStatus().length },
-    });
+    const setup = { ports: this.ports, workers: plane.workerStatus().length };
     this.pair = new PairSync(
       {
         plane,
@@ -157,6 +154,8 @@ export class Gateway {
       },
       config,
     );
+    this.driver.post({ kind: 'configured', config, setup });
+    this.become('BACKUP');
     this.driver.post({
       kind: 'tunnels-keyed',
       tunnels: manualTunnels(config, this.generation, () => BigInt(this.generation) << 20n),
@@ -165,12 +164,17 @@ export class Gateway {
 
   #perform(action: NodeAction): NodeEvent[] {
     // the lab says itself when a node is gone
-    if (action.kind === 'liveness') return [];
+    if (action.kind === 'liveness' || action.kind === 'bfd-changed') return [];
+    if (action.kind === 'srg-changed') this.pair.srgChanged(action.id, action.from, action.to);
     return performNative(this.lab.plane, this.index, action) ?? [];
   }
 
   become(status: 'ACTIVE' | 'BACKUP'): void {
-    this.pair.srgChanged(1, status === 'ACTIVE' ? 'BACKUP' : 'ACTIVE', status);
+    this.driver.post({
+      kind: 'ha-group-told',
+      group: 'g',
+      told: status === 'ACTIVE' ? 'active' : 'backup',
+    });
   }
 
   counter(name: keyof typeof counterIndex): number {
@@ -392,7 +396,11 @@ export class Lab {
         }
         if (punts.length === 0 && turn > 2) break;
       }
-      for (const gateway of this.gateways) if (gateway.running) gateway.pair.tick();
+      for (const gateway of this.gateways) {
+        if (!gateway.running) continue;
+        if (nextDeadline(gateway.driver.state) <= this.nowMs) gateway.driver.post({ kind: 'time-passed' });
+        gateway.pair.tick();
+      }
       this.#witness();
       if (this.nowMs % 10 === 0) this.plane.collect();
     }
