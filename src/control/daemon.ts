@@ -346,7 +346,8 @@ export class Daemon {
   }
 
   #configurePair(config: Config): void {
-    if (this.#pair !== null || config.highAvailability === null) return this.#pair?.configure(config);
+    this.#pair?.configure(config);
+    if (this.#pair !== null || config.highAvailability === null) return;
     this.#pair = new PairRuntime(
       {
         plane: this.#dataplane.native,
