@@ -60,6 +60,21 @@ const verbs: readonly Verb[] = [
     load: async () => (await import('./drain.js')).drainCommand('undrain'),
   },
   {
+    name: 'failover',
+    summary: 'hand a services redundancy group over to the peer',
+    load: async () => (await import('./failover.js')).failoverCommand('failover'),
+  },
+  {
+    name: 'failback',
+    summary: 'give a services redundancy group back to the node with the higher priority',
+    load: async () => (await import('./failover.js')).failoverCommand('failback'),
+  },
+  {
+    name: 'ha-group',
+    summary: 'say whether this node has an ha-group: for VRRP',
+    load: async () => (await import('./failover.js')).haGroupCommand(),
+  },
+  {
     name: 'run',
     summary: 'run a node: router, gateway or both, by its configuration',
     load: async () => (await import('./run.js')).runCommand(),

@@ -2,11 +2,15 @@
 import type { SaView, ViewName, Views, WingView } from '../control/show/views.js';
 import { tableText } from './output.js';
 import { ikeSaText, ikeStatisticsText } from './show-ike-text.js';
+import { dataPlaneText, highAvailabilityText, redundancyGroupText } from './show-pair-text.js';
 
 type Lines = string[];
 
 const texts: { readonly [V in ViewName]: (view: Views[V]) => Lines } = {
   'bfd-session': bfdText,
+  'high-availability': highAvailabilityText,
+  'services-redundancy-group': redundancyGroupText,
+  'data-plane-statistics': dataPlaneText,
   route: routeText,
   session: sessionText,
   'security-associations': saText,

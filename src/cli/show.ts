@@ -15,6 +15,8 @@ interface Topic {
   readonly aliases: readonly string[];
   /** words that may follow, each with a value: [word, parameter] */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** the parameter that a word right behind the topic is for: it must be there */
+  readonly value?: string;
   /** words that may follow alone: how much is told */
   readonly levels?: readonly string[];
   readonly what: string;
@@ -107,6 +109,26 @@ const topics: readonly Topic[] = [
     parameters: { address: 'address' },
     levels: ['detail', 'extensive'],
     what: 'BFD sessions with their neighbours (detail, extensive, address ADDRESS)',
+  },
+  {
+    view: 'high-availability',
+    words: ['chassis', 'high-availability', 'information'],
+    aliases: ['high-availability', 'ha'],
+    levels: ['detail'],
+    what: 'the pair: the peer, the ICL, services redundancy groups (detail)',
+  },
+  {
+    view: 'services-redundancy-group',
+    words: ['chassis', 'high-availability', 'services-redundancy-group'],
+    aliases: ['srg'],
+    value: 'group',
+    what: 'one services redundancy group with all there is to say (a number)',
+  },
+  {
+    view: 'data-plane-statistics',
+    words: ['chassis', 'high-availability', 'data-plane', 'statistics'],
+    aliases: [],
+    what: 'packets that crossed the ICD',
   },
   {
     view: 'counters',
@@ -247,6 +269,11 @@ function matchLength({ words, aliases }: Topic, given: readonly string[]): numbe
 function parametersOf(topic: Topic, words: readonly string[]): Record<string, string> {
   const params: Record<string, string> = {};
   const known = topic.parameters ?? {};
+  if (topic.value !== undefined) {
+    if (words.length !== 1) throw new Exit('usage', `show ${nameOf(topic)} wants one number behind it`);
+    params[topic.value] = words[0]!;
+    return params;
+  }
   for (let i = 0; i < words.length; i += 2) {
     const level = topic.levels?.find((each) => each.startsWith(words[i]!));
     if (level !== undefined && !Object.hasOwn(known, words[i]!)) {

@@ -38,6 +38,7 @@ import { HealthMonitor } from './probe/monitor.js';
 import { PortNetwork } from './probe/port-network.js';
 import { NetworkProber } from './probe/prober.js';
 import { ProofWatch } from './proof-watch.js';
+import { groupCommand, groupCommandView, haGroupEvent } from './redundancy.js';
 import { SequenceStore } from './sequences.js';
 import { type ControlHandler, ControlServer } from './server.js';
 import { explain } from './show/explain.js';
@@ -627,6 +628,14 @@ export class Daemon {
         }
         this.#post(event);
         return view;
+      },
+      commandGroup: (request) => {
+        this.#post(groupCommand(this.#driver.state, request, nowMs()));
+        return groupCommandView(this.#driver.state, request);
+      },
+      tellHaGroup: (request) => {
+        this.#post(haGroupEvent(this.#driver.state, request));
+        return request;
       },
       exporterOpened: (exporter, addresses) => {
         this.#options.log(`${exporter} exports routes`);

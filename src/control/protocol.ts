@@ -73,6 +73,16 @@ export const parameters = {
     /** also when no other real service of a group is left for new flows */
     force: z.boolean().optional(),
   }),
+  /** an operator's word on a services redundancy group; peer: as a check, its number */
+  'srg.command': z.strictObject({
+    command: z.enum(['failover', 'failback']),
+    group: z.int().min(0).max(999),
+    peer: z.int().min(0).max(999).optional(),
+    /** also when sessions are lost by it */
+    force: z.boolean().optional(),
+  }),
+  /** VRRP, or whoever drives an ha-group, says whether this node has it */
+  'ha-group.tell': z.strictObject({ name: z.string().min(1).max(63), told: z.enum(['active', 'backup']) }),
   /** answered by events `ike` until the connection ends */
   'ike.monitor': z.strictObject({}),
   /** IKE SAs that are deleted: of this gateway, with this peer's address or identity; all that are left out fit */

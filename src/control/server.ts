@@ -24,6 +24,8 @@ import { takeSocket } from './socket.js';
 export type ApplyRequest = z.infer<typeof parameters.apply>;
 export type ClearIkeRequest = z.infer<(typeof parameters)['ike.clear']>;
 export type DrainRequest = z.infer<typeof parameters.drain>;
+export type GroupRequest = z.infer<(typeof parameters)['srg.command']>;
+export type HaGroupRequest = z.infer<(typeof parameters)['ha-group.tell']>;
 
 export interface CaptureListener {
   tell(blocks: Uint8Array, packets: number, missed: number): void;
@@ -45,6 +47,8 @@ export interface ControlHandler {
   /** Throws where the node does not speak IKE. */
   clearIke(request: ClearIkeRequest): object;
   drain(request: DrainRequest): object;
+  commandGroup(request: GroupRequest): object;
+  tellHaGroup(request: HaGroupRequest): object;
   exporterOpened(exporter: string, addresses: readonly Address[]): void;
   exporterClosed(exporter: string): void;
   routesAnnounced(exporter: string, routes: readonly Announcement[]): void;
@@ -200,6 +204,10 @@ export class ControlServer {
         return this.#handler.clearIke(read('ike.clear', params));
       case 'drain':
         return this.#handler.drain(read('drain', params));
+      case 'srg.command':
+        return this.#handler.commandGroup(read('srg.command', params));
+      case 'ha-group.tell':
+        return this.#handler.tellHaGroup(read('ha-group.tell', params));
       case 'ari.open': {
         const { hostName, addresses } = read('ari.open', params);
         this.#open(connection, hostName, addresses);

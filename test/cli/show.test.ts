@@ -38,6 +38,11 @@ describe('what show understands', () => {
     ['route forwarding-table destination 10.0.0.1/32', 'forwarding-table', { destination: '10.0.0.1/32' }],
     ['route', 'route', {}],
     ['rou table TRUST_VR', 'route', { table: 'TRUST_VR' }],
+    ['chassis high-availability information', 'high-availability', {}],
+    ['cha hi inf det', 'high-availability', { level: 'detail' }],
+    ['chassis high-availability services-redundancy-group 1', 'services-redundancy-group', { group: '1' }],
+    ['srg 2', 'services-redundancy-group', { group: '2' }],
+    ['chassis high-availability data-plane statistics', 'data-plane-statistics', {}],
     ['counters', 'counters', {}],
     ['security ike tunnel-map', 'tunnel-map', {}],
     ['security ike tunnel-map summary', 'tunnel-map-summary', {}],
@@ -57,6 +62,7 @@ describe('what show understands', () => {
     ['route instance x', /^2 show route takes table NAME, not instance$/],
     ['workers 1', /^2 show workers takes nothing more, not 1$/],
     ['tlb instance', /^2 show services traffic-load-balance statistics instance wants a name$/],
+    ['srg', /^2 show chassis high-availability services-redundancy-group wants one number behind it$/],
     ['constructor', /^2 nothing to show called constructor/],
   ])('refuses "%s"', (line, message) => expect(refusal(line)).toMatch(message));
 });

@@ -4,6 +4,7 @@ import { issueText } from '../protocol.js';
 import { showTunnelDistribution, showTunnelMap, showTunnelMapSummary } from './anchors.js';
 import { showBfdSessions } from './bfd.js';
 import { showIkeSas, showIkeStatistics } from './ike.js';
+import { showDataPlaneStatistics, showHighAvailability, showRedundancyGroup } from './high-availability.js';
 import { showCounters, showNeighbours, showPorts, showWorkers } from './machine.js';
 import type { NodeView } from './node-view.js';
 import { showForwardingTable, showRoutes } from './routes.js';
@@ -30,6 +31,12 @@ const views: { readonly [V in ViewName]: (node: NodeView, params: unknown) => Vi
     }),
     showBfdSessions,
   ),
+  'high-availability': view(
+    z.strictObject({ level: z.enum(['brief', 'detail']).optional() }),
+    showHighAvailability,
+  ),
+  'services-redundancy-group': view(z.strictObject({ group: z.string().max(4) }), showRedundancyGroup),
+  'data-plane-statistics': view(z.strictObject({}), showDataPlaneStatistics),
   route: view(z.strictObject({ table: name }), showRoutes),
   session: view(
     z.strictObject({

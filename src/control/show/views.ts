@@ -1,4 +1,6 @@
 /** What show tells, as values: what `--json` prints, and what the command makes its tables of. */
+import type { ColdSyncStatus, FailureCode, SrgStatus } from '../../model/high-availability.js';
+import type { DataPlaneStatistics } from '../../node/icd.js';
 
 export interface RouteView {
   readonly routingInstance: string;
@@ -394,8 +396,106 @@ export interface PortView {
   readonly fault: string;
 }
 
+export interface SignalRouteView {
+  readonly kind: 'active' | 'backup' | 'install-on-failure';
+  readonly ip: string;
+  readonly routingInstance: string;
+  readonly installed: boolean;
+}
+
+export interface MonitorView {
+  /** name of the monitor-object; '': it stands right below monitor */
+  readonly object: string;
+  readonly kind: 'BFD' | 'Interface' | 'IP';
+  /** address, or name of the interface */
+  readonly target: string;
+  readonly source: string | null;
+  readonly interface: string | null;
+  readonly weight: number;
+  readonly up: boolean;
+}
+
+export interface RedundancyGroupView {
+  readonly id: number;
+  readonly deploymentType: 'routing' | 'switching' | 'hybrid';
+  readonly status: SrgStatus;
+  readonly sinceSeconds: number;
+  /** why it is that */
+  readonly reason: string;
+  readonly activenessPriority: number;
+  readonly preemption: boolean;
+  readonly processPacketOnBackup: boolean;
+  readonly controlPlaneState: 'READY' | 'NOT READY';
+  readonly systemIntegrityCheck: 'COMPLETE' | 'IN PROGRESS' | 'N/A';
+  readonly failureEvents: readonly FailureCode[];
+  /** that decides instead of the election; null: none */
+  readonly haGroup: string | null;
+  /** null: not heard since the ICL is up */
+  readonly peer: {
+    readonly id: number;
+    readonly status: SrgStatus | null;
+    readonly health: 'HEALTHY' | 'UNHEALTHY' | null;
+    readonly failoverReadiness: 'READY' | 'NOT READY' | 'N/A';
+  };
+  readonly signalRoutes: readonly SignalRouteView[];
+  readonly virtualIps: readonly {
+    readonly index: number;
+    readonly ip: string;
+    readonly interface: string;
+    readonly installed: boolean;
+  }[];
+  readonly probe: {
+    readonly destination: string;
+    readonly source: string;
+    readonly routingInstance: string;
+    readonly type: 'ICMP Probe' | 'BFD Probe';
+    readonly running: boolean;
+    readonly result: 'REACHABLE' | 'UNREACHABLE' | null;
+  } | null;
+  readonly monitors: readonly MonitorView[];
+  /** of objects that have failed */
+  readonly monitorWeight: number;
+  readonly monitorThreshold: number;
+  readonly prefixes: readonly { readonly prefix: string; readonly routingInstance: string }[];
+  readonly managesIpsec: boolean;
+}
+
+export interface HighAvailabilityView {
+  /** how much of it is printed for people */
+  readonly level: 'brief' | 'detail';
+  readonly nodeStatus: 'ONLINE';
+  readonly localId: number;
+  readonly localIp: string;
+  /** null: there is no ICD */
+  readonly localForwardingIp: string | null;
+  readonly peer: {
+    readonly id: number;
+    readonly ip: string;
+    readonly interface: string;
+    readonly routingInstance: string;
+    readonly encrypted: boolean;
+    /** of the ICL, by BFD */
+    readonly connState: 'UP' | 'DOWN';
+    readonly detectionIntervalMs: number;
+    readonly detectionMultiplier: number;
+    readonly coldSyncStatus: ColdSyncStatus;
+    readonly interfaceScheme: 'same' | 'different' | 'unknown';
+    /** the ICD; null: none */
+    readonly forwarding: {
+      readonly ip: string;
+      readonly interface: string;
+      readonly routingInstance: string;
+      readonly connState: 'UP' | 'DOWN';
+    } | null;
+  };
+  readonly groups: readonly RedundancyGroupView[];
+}
+
 /** What can be asked for, and what comes back. */
 export interface Views {
+  readonly 'high-availability': HighAvailabilityView;
+  readonly 'services-redundancy-group': { readonly group: RedundancyGroupView };
+  readonly 'data-plane-statistics': { readonly rows: readonly DataPlaneStatistics[] };
   'bfd-session': {
     /** how much of it is printed for people */
     readonly level: 'brief' | 'detail' | 'extensive';
