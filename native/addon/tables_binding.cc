@@ -422,22 +422,8 @@ icd::Key read_icd_key(const Arg& arg) {
   return key;
 }
 
-std::vector<IcdTable::Name> read_names(const Arg& list, int64_t most) {
-  std::vector<IcdTable::Name> names = {{0, 0}};  // no name is number 0 on every node
-  const uint32_t count = list.items(static_cast<uint32_t>(most));
-  for (uint32_t i = 0; i < count; ++i) {
-    const Arg name = list.at(i);
-    names.push_back({name.get("tag").integer<uint32_t>(1, (1 << 20) - 1),
-                     name.get("number").integer<uint16_t>(0, most - 1)});
-  }
-  return names;
-}
-
 std::shared_ptr<const IcdTable> read_icd(const Arg& part) {
   auto table = std::make_shared<IcdTable>();
-  const Arg zones = part.get("zones");
-  const Arg instances = part.get("routingInstances");
-  table->set_names(read_names(zones, kMostZones), read_names(instances, kMostInstances));
   const Span verdicts = part.get("verdicts").bytes({situation::kCount});
   std::memcpy(table->verdicts.data(), verdicts.data, situation::kCount);
   const Arg link = part.get("link");

@@ -6,8 +6,8 @@
 //                       port 2
 //        north B ── port 0  B  port 1 ── south B
 //
-// Zones and routing instances have other numbers on B than on A: only their names mean the same. What
-// synchronises sessions between the nodes is played here, session by session.
+// Zones and routing instances have other numbers on B than on A: only their names mean the same. The
+// interchassis link is played here: what one node says of its sessions, the other hears.
 #pragma once
 #include <array>
 #include <memory>
@@ -75,6 +75,7 @@ struct Pair : Lab {
     Forwarder* node = nullptr;
     Build tables;
     IcdTable icd;
+    SyncTable names;
     std::array<std::vector<std::unique_ptr<Port>>, 2> outside;  // north, south, by worker: fed and read
     std::array<uint16_t, 2> zone{};                             // of north, south
     uint16_t instance = 0;
@@ -98,6 +99,8 @@ struct Pair : Lab {
     prepare(a, 1, icd_mtu, {1, 2}, 0);
     prepare(b, 2, icd_mtu, {5, 4}, 3);
     set_icd(icd);
+    for (Member* member : {&a, &b}) member->node->sync_start(false);
+    synchronise();
   }
 
   void prepare(Member& member, uint8_t id, uint16_t icd_mtu, std::array<uint16_t, 2> zones,
@@ -124,7 +127,9 @@ struct Pair : Lab {
     link.peer_key_count = 2;
     member.icd.routing_instance = instance;
     member.icd.mtu = icd_mtu;
-    member.icd.set_names({{0, 0}, {kNorthTag, zones[0]}, {kSouthTag, zones[1]}}, {{kInstanceTag, instance}});
+    member.names.zones = TagMap({{kNorthTag, zones[0]}, {kSouthTag, zones[1]}});
+    member.names.instances = TagMap({{kInstanceTag, instance}});
+    member.names.icmp = true;
     publish(member);
     learn(member, kNorth, ip4(192, 168, 98, 1));
     learn(member, kSouth, ip4(192, 168, 251, 1));
@@ -154,6 +159,7 @@ struct Pair : Lab {
     tables.publish(*member.node);
     Tables parts;
     parts.icd = std::make_shared<IcdTable>(member.icd);
+    parts.sync = std::make_shared<SyncTable>(member.names);
     member.node->publish(parts);
   }
   virtual void extra(Member&) {}
@@ -225,31 +231,16 @@ struct Pair : Lab {
     }
     return all;
   }
-  SessionKey key_at(const Member& from, const Member& at, const SessionKey& key) {
-    const uint16_t zone = at.icd.zone_of(from.icd.zone_tag(key.zone()));
-    const uint16_t instance = at.icd.instance_of(from.icd.instance_tag(key.routing_instance()));
-    return SessionKey::ipv4(key.source(), key.destination(), key.source_port(), key.destination_port(),
-                            key.protocol(), instance, zone);
-  }
-  // What one node tells the other: its sessions and their TCP states, and wings that it took.
-  void synchronise(Member& from, Member& to, uint32_t worker = 0) {
-    SessionTable& table = to.node->own_sessions(worker);
-    for (const SessionInfo& session : sessions(from)) {
-      NewSession copy;
-      copy.in = key_at(from, to, session.wings[0].key);
-      copy.out = key_at(from, to, session.wings[1].key);
-      copy.tcp = static_cast<TcpState>(session.tcp);
-      copy.ha = copy.wing_ha[0] = copy.wing_ha[1] = HaState::kWarm;
-      for (unsigned wing = 0; wing < 2; ++wing) copy.tunnel[wing] = session.wings[wing].tunnel;
-      const InsertResult result = table.insert(copy, now);
-      // A copy knows nothing that its owner does not; of two owners each knows one side.
-      const bool knows = session.ha == HaState::kActive && copy.tcp > table.tcp_state(result.ref);
-      if (result.status == InsertStatus::kExists && knows) table.set_tcp_state(result.ref, copy.tcp, now);
-    }
-    for (const WingEvent& event : from.node->take_wing_events(64)) {
-      SessionRef ref = table.find(key_at(from, to, event.in));
-      ref.wing = event.wing;
-      CHECK(table.peer_took(ref, event.peer_keeps, now));
+  // What the nodes tell each other of their sessions, until there is nothing more to tell.
+  void synchronise() {
+    std::vector<uint8_t> block(16384);
+    for (int turn = 0; turn < 4; ++turn) {
+      run(1);
+      for (const auto& [from, to] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
+        while (const uint32_t bytes = from->node->sync_pull(block.data(), 16384)) {
+          CHECK(to->node->sync_apply(block.data(), bytes) == Forwarder::SyncApplied::kApplied);
+        }
+      }
     }
   }
   uint64_t count(const Member& member, Counter counter) { return member.node->total(counter); }

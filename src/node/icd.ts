@@ -6,8 +6,7 @@
 import type { Config, HighAvailabilityConfig, SrgConfig } from '../config/config.js';
 import { decisionTable, icdState, type Served, servedBy } from '../ha/icd.js';
 import { icdKeys } from '../ha/icd-key.js';
-import { nameTag } from '../model/name-tag.js';
-import type { IcdEntry, NameEntry, NextHopSituation } from '../pipeline/native.js';
+import type { IcdEntry, NextHopSituation } from '../pipeline/native.js';
 import { type NodeState, noPair, type PairForwarding, withDirty } from './state.js';
 import type { Tunnel } from './tunnel.js';
 
@@ -48,23 +47,10 @@ const isSame = <K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>) =>
   a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 
 /** For native code; with link null on a node of no pair, and on one without an ICD. */
-export function icdEntry(state: NodeState, config: Config): IcdEntry {
-  const { zones, routingInstances } = state.numberings;
-  const named = (names: readonly string[], numberOf: (name: string) => number): NameEntry[] =>
-    names.map((name) => ({ tag: nameTag(name), number: numberOf(name) }));
-  return {
-    verdicts: decisionTable(state.pair.icd),
-    zones: named(
-      config.zones.map(({ name }) => name),
-      (name) => zones.of(name),
-    ),
-    routingInstances: named(
-      config.routingInstances.map(({ name }) => name),
-      (name) => routingInstances.of(name),
-    ),
-    link: linkOf(state, config),
-  };
-}
+export const icdEntry = (state: NodeState, config: Config): IcdEntry => ({
+  verdicts: decisionTable(state.pair.icd),
+  link: linkOf(state, config),
+});
 
 function linkOf({ numberings }: NodeState, config: Config): IcdEntry['link'] {
   const pair = config.highAvailability;

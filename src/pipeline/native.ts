@@ -201,18 +201,10 @@ export interface SpiEntry {
   standby?: boolean;
 }
 
-/** A zone's or routing instance's number on this node, and what its name goes by between nodes (model/name-tag.ts). */
-export interface NameEntry {
-  tag: number;
-  number: number;
-}
-
 /** What a node of a pair knows of the other. */
 export interface IcdEntry {
   /** decisionTable() of src/ha/icd.ts */
   verdicts: Bytes;
-  zones: NameEntry[];
-  routingInstances: NameEntry[];
   /** null: there is no ICD */
   link: {
     localIp: Bytes;

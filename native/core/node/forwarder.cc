@@ -465,15 +465,6 @@ NonceAudit Forwarder::nonce_audit() const {
   return sum;
 }
 
-std::vector<WingEvent> Forwarder::take_wing_events(uint32_t most) {
-  std::vector<WingEvent> taken;
-  for (auto& shard : shards_) {
-    WingEvent event;
-    while (taken.size() < most && shard->wing_events.take(event)) taken.push_back(event);
-  }
-  return taken;
-}
-
 const SessionTable& Forwarder::sessions(uint32_t worker) const {
   return shards_[worker]->sessions;
 }

@@ -16,7 +16,6 @@
 #include "path_mtu.h"
 #include "slab.h"
 #include "tables.h"
-#include "wing_events.h"
 
 namespace penstock {
 
@@ -123,8 +122,6 @@ class Forwarder : public Node {
   const SessionTable& sessions(uint32_t worker) const;
   // The worker's thread, or any while workers do not run (virtual time).
   SessionTable& own_sessions(uint32_t worker);
-  // Control thread: wings that began to pass packets here, at most `most`.
-  std::vector<WingEvent> take_wing_events(uint32_t most);
   // Likewise the flow memory; nullptr when the node has none.
   const SessionTable* flows(uint32_t worker) const;
 

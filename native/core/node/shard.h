@@ -288,8 +288,7 @@ struct Forwarder::Shard {
   static constexpr uint32_t kPeerTimeoutSeconds = 1800;
   static constexpr uint32_t kLeastPathMtuV4 = 576;  // RFC 791 §3.1: what every host takes
   FragmentMemory fragments;
-  uint16_t identification = 0;  // of outer headers, worker number modulo the workers
-  WingEvents wing_events;
+  uint16_t identification = 0;                   // of outer headers, worker number modulo the workers
   static constexpr unsigned kExpireBudget = 64;  // timers a turn
   static constexpr uint32_t kDefaultPolicy = 0;  // policy id of what default-policy permits
   std::vector<Statistic> statistics;

@@ -123,10 +123,7 @@ void Forwarder::Shard::take_wing(SessionRef ref, const IcdTable::Verdict& verdic
 // The one place where a Warm wing becomes Active by a packet.
 void Forwarder::Shard::wing_moved(SessionRef ref, bool peer_keeps) {
   counters.add(Counter::wings_taken);
-  if (sync.moved(ref, ref.wing, peer_keeps, now)) return;
-  WingEvent event{{}, ref.wing, peer_keeps};
-  if (!sessions.key(ref, Wing::kIn, &event.in)) return;
-  if (!wing_events.put(event)) counters.add(Counter::wing_events_lost);
+  sync.moved(ref, ref.wing, peer_keeps, now);
 }
 
 // To the other node, with what it needs to go on as if the packet had come in there. Pieces of one that is
@@ -147,8 +144,9 @@ void Forwarder::Shard::send_across(FrameIndex index, bool is_piece) {
     for (uint32_t i = 0; i < made; ++i) send_across(pieces[i], true);
     return;
   }
-  const icd::Header header = {is_piece, icd.link.local_id, icd.zone_tag(frame.zone),
-                              icd.instance_tag(frame.routing_instance)};
+  const SyncTable& names = *tables->sync;
+  const icd::Header header = {is_piece, icd.link.local_id, frame.zone == 0 ? 0 : names.zones.tag(frame.zone),
+                              names.instances.tag(frame.routing_instance)};
   const Flow5 flow = flow_of(index);
   const uint64_t entropy = mix(flow.from.low + flow.to.low + flow.source_port + flow.destination_port,
                                (flow.from.high + flow.to.high) ^ flow.protocol);
@@ -168,17 +166,17 @@ void Forwarder::Shard::from_peer(FrameIndex index) {
   icd::Header header;
   DropReason reason = icd::open(frame, data(index), icd.link, header);
   if (reason != DropReason::kNone) return drop(index, reason);
-  const uint16_t zone = icd.zone_of(header.zone);
-  const uint16_t instance = icd.instance_of(header.routing_instance);
+  const TagMap::Name* zone = tables->sync->zones.find(header.zone);
+  const TagMap::Name* instance = tables->sync->instances.find(header.routing_instance);
   frame.flags = 0;
   reason = parse_ip(frame, data(index));
-  if (reason == DropReason::kNone && (zone == IcdTable::kUnknown || instance == IcdTable::kUnknown)) {
+  if (reason == DropReason::kNone && (instance == nullptr || (zone == nullptr && header.zone != 0))) {
     reason = DropReason::icd_header;
   }
   if (reason != DropReason::kNone) return drop(index, reason);
   frame.flags |= kCrossed;
-  frame.zone = zone;
-  frame.routing_instance = instance;
+  frame.zone = zone == nullptr ? uint16_t{0} : static_cast<uint16_t>(zone->number);
+  frame.routing_instance = static_cast<uint16_t>(instance->number);
   counters.add(Counter::icd_received);
   counters.add(Counter::icd_received_bytes, frame.length);
   const Address to = destination(index, frame);
