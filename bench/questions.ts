@@ -8,6 +8,7 @@ import type { Question } from './question.js';
 import { router } from './router.js';
 import { scale } from './scale.js';
 import { session } from './session.js';
+import { sync } from './sync.js';
 import { tables } from './tables.js';
 
 /** All there are, in the order of `penstock bench all`. */
@@ -16,6 +17,7 @@ export const questions: readonly Question[] = [
   esp,
   router,
   session,
+  sync,
   tables,
   scale,
   io,
