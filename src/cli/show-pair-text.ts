@@ -1,5 +1,5 @@
 /** The tables of `penstock show chassis high-availability …`, in the reference documents' words. Pure. */
-import type { MonitorView, RedundancyGroupView, Views } from '../control/show/views.js';
+import type { MonitorView, RedundancyGroupView, SynchronizationView, Views } from '../control/show/views.js';
 
 const yes = (value: boolean) => (value ? 'YES' : 'NO');
 const installed = (value: boolean) => (value ? 'INSTALLED' : 'NOT INSTALLED');
@@ -37,6 +37,27 @@ export function highAvailabilityText(view: Views['high-availability']): string[]
     ...failureCodes,
     '',
     ...groups.flatMap((group) => [...groupText(group, level === 'detail'), '']),
+    ...(level === 'detail' && view.synchronization !== null ? syncText(view.synchronization) : []),
+  ];
+}
+
+/** What crosses the ICL. */
+function syncText(sync: SynchronizationView): string[] {
+  const { datagrams, objects, sessions, exposure } = sync;
+  const dropped = Object.entries(datagrams.dropped).map(([why, count]) => `${count} ${why}`);
+  return [
+    'ICL Synchronization:',
+    `    Connected: ${yes(sync.connected)}  Cold Sync of the peer: ${sync.peerColdSyncStatus}${sync.roundTripMs === null ? '' : `  Round trip: ${sync.roundTripMs} ms`}`,
+    ...(sync.differing.length === 0
+      ? []
+      : [`    Configuration differs: ${sync.differing.join(', ')} (not synchronized)`]),
+    `    Datagrams: ${datagrams.sent} sent (${datagrams.sentAgain} again), ${datagrams.received} received${dropped.length === 0 ? '' : `, dropped: ${dropped.join(', ')}`}`,
+    `    Objects: ${objects.sent} sent, ${objects.taken} taken, ${objects.coalesced} coalesced, ${sync.queued} queued (full ${objects.queueFull} times), ${sync.underWay} datagrams under way`,
+    `    Sessions: ${sessions.said} messages of ${sessions.said === 0 ? 0 : Math.round(sessions.saidBytes / sessions.said)} bytes, ${sessions.copied} copies made, ${sessions.updated} updated, ${sessions.closed} closed, ${sessions.refused} refused`,
+    `    Session digests: ${sessions.digests} compared, ${sessions.mismatches} differ now; rings full ${sessions.overflows} times`,
+    `    Exposure: ${exposure.outbound} packets sent, ${exposure.inbound} received above what the peer has acknowledged`,
+    ...sync.refused.map(({ tunnel, reason }) => `    Not sealed with: ${tunnel} (${reason})`),
+    '',
   ];
 }
 

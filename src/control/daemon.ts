@@ -670,6 +670,7 @@ export class Daemon {
       portNames: this.#live.portNames,
       generation: this.#live.generation,
       busyPercent: this.#busyPercent,
+      pair: this.#pair?.view() ?? null,
       ike: this.#ike?.engine ?? null,
       checksOf: (service) => this.#monitor.viewOf(service),
     };

@@ -18,7 +18,7 @@ import { Secret } from '../model/secret.js';
 import type { NodeEvent, PortBinding, Setup } from '../node/event.js';
 import { forecast, type GroupForecast } from '../node/forecast.js';
 import type { NodeState } from '../node/state.js';
-import { manualTunnel, manualTunnels, type SaKey, type TunnelKeys } from '../node/tunnel.js';
+import { groupOf, manualTunnel, manualTunnels, type SaKey, type TunnelKeys } from '../node/tunnel.js';
 import { type NativePlane, native } from '../pipeline/native.js';
 import type { Timers } from '../pipeline/timers.js';
 import { type ChangePlan, planChange, type TunnelChange } from './change-plan.js';
@@ -369,10 +369,17 @@ export class LiveConfig {
           })
           .filter(({ spi }) => !kept.includes(spi)),
         outbound: keepsOutbound ? null : vpn.manual.outbound,
+        ...(this.#isOthers(vpn, redacted) ? { isDormant: true } : {}),
         epoch: epochOf(this.#generation),
         nextSequence: this.#options.sequences?.begin(sequenceName(vpn), lastSequence(vpn)) ?? 1n,
       };
     });
+  }
+
+  /** It goes with a group that is not active here. */
+  #isOthers({ manual }: VpnConfig, { highAvailability }: Config): boolean {
+    const group = groupOf(highAvailability, manual);
+    return group !== null && this.#options.state().srgs.get(group)?.status !== 'ACTIVE';
   }
 
   /** A tunnel keeps its number, and with it its worker; a new one gets the lowest that is free. */

@@ -6,9 +6,16 @@ import { dataPlaneStatistics } from '../../node/icd.js';
 import { interfaceScheme } from '../../node/interface-scheme.js';
 import type { SrgNode } from '../../node/srg.js';
 import type { NodeState } from '../../node/state.js';
+import type { PairSyncView } from '../../node/sync.js';
 import { counterIndex } from '../../pipeline/counters.js';
 import type { NodeView } from './node-view.js';
-import type { MonitorView, RedundancyGroupView, SignalRouteView, Views } from './views.js';
+import type {
+  MonitorView,
+  RedundancyGroupView,
+  SignalRouteView,
+  SynchronizationView,
+  Views,
+} from './views.js';
 
 /** Throws Error on a node of no pair. */
 function pairOf({ state }: NodeView): HighAvailabilityConfig {
@@ -55,6 +62,41 @@ export function showHighAvailability(
             },
     },
     groups: pair.groups.map((group) => groupView(node, pair, group)),
+    synchronization: node.pair === null ? null : synchronization(node.pair),
+  };
+}
+
+function synchronization(pair: PairSyncView): SynchronizationView {
+  const { isConnected, peerColdSync, roundTripMs, differing, queued, underWay, link, exposure } = pair;
+  const { said, saidBytes, overflows, copied, updated, closed, refused, swept } = pair.sessions;
+  const { unknownNames, malformed, digests, mismatches } = pair.sessions;
+  return {
+    connected: isConnected,
+    peerColdSyncStatus: peerColdSync,
+    roundTripMs: roundTripMs === null ? null : Math.round(roundTripMs * 10) / 10,
+    differing,
+    queued,
+    underWay,
+    datagrams: {
+      sent: link.sent,
+      sentBytes: link.sentBytes,
+      received: link.received,
+      receivedBytes: link.receivedBytes,
+      sentAgain: link.again,
+      dropped: { ...link.dropped },
+    },
+    objects: {
+      sent: link.objectsSent,
+      taken: link.objectsTaken,
+      coalesced: link.coalesced,
+      queueFull: link.queueFull,
+    },
+    sessions: {
+      ...{ said, saidBytes, overflows, copied, updated, closed, refused, swept },
+      ...{ unknownNames, malformed, digests, mismatches },
+    },
+    exposure: { outbound: Number(exposure.outbound), inbound: Number(exposure.inbound) },
+    refused: [...pair.refused].map(([tunnel, reason]) => ({ tunnel, reason })),
   };
 }
 

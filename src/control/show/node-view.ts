@@ -1,6 +1,7 @@
 /** What the views are made of: a running node, as show looks at it. */
 import type { IkeEngine } from '../../ike/engine.js';
 import type { NodeState } from '../../node/state.js';
+import type { PairSyncView } from '../../node/sync.js';
 import type { Dataplane } from '../../pipeline/dataplane.js';
 import type { CheckView } from '../probe/monitor.js';
 
@@ -19,6 +20,8 @@ export interface NodeView {
   readonly generation: number | null;
   /** busy part of each worker's turns, lately */
   readonly busyPercent: readonly number[];
+  /** what crosses the interchassis link; null: the node is of no pair */
+  readonly pair: PairSyncView | null;
   /** null: the node does not speak IKE */
   readonly ike: IkeEngine | null;
   /** health checks of a member, by its key in the state's services */

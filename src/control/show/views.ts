@@ -489,6 +489,53 @@ export interface HighAvailabilityView {
     } | null;
   };
   readonly groups: readonly RedundancyGroupView[];
+  /** what crosses the ICL; null: the node is not in step with anybody yet */
+  readonly synchronization: SynchronizationView | null;
+}
+
+export interface SynchronizationView {
+  readonly connected: boolean;
+  /** whether the peer has all of this node's state */
+  readonly peerColdSyncStatus: ColdSyncStatus;
+  readonly roundTripMs: number | null;
+  /** parts of the configuration that differ: what rests on them is not synchronised */
+  readonly differing: readonly string[];
+  readonly queued: number;
+  readonly underWay: number;
+  readonly datagrams: {
+    readonly sent: number;
+    readonly sentBytes: number;
+    readonly received: number;
+    readonly receivedBytes: number;
+    readonly sentAgain: number;
+    /** by what was wrong with them */
+    readonly dropped: Readonly<Record<string, number>>;
+  };
+  readonly objects: {
+    readonly sent: number;
+    readonly taken: number;
+    readonly coalesced: number;
+    readonly queueFull: number;
+  };
+  /** records of sessions: said to the peer; copies made, changed, closed by the peer, refused, dropped as unsaid */
+  readonly sessions: {
+    readonly said: number;
+    readonly saidBytes: number;
+    readonly overflows: number;
+    readonly copied: number;
+    readonly updated: number;
+    readonly closed: number;
+    readonly refused: number;
+    readonly swept: number;
+    readonly unknownNames: number;
+    readonly malformed: number;
+    readonly digests: number;
+    readonly mismatches: number;
+  };
+  /** packets above the last number that the peer has acknowledged, of the SA that is farthest */
+  readonly exposure: { readonly outbound: number; readonly inbound: number };
+  /** tunnels that are not sealed with after a takeover */
+  readonly refused: readonly { readonly tunnel: string; readonly reason: string }[];
 }
 
 /** What can be asked for, and what comes back. */
