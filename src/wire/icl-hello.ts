@@ -23,6 +23,7 @@ export const syncedParts = ['policies', 'vpns', 'interfaces'] as const;
 export type SyncedPart = (typeof syncedParts)[number];
 
 export interface IclHello {
+  /** of the nonces: it grows at every start and takeover; that of `srg` is of the start alone */
   readonly generation: number;
   /** whether the sender has all of the receiver's state */
   readonly coldSync: ColdSyncStatus;
@@ -37,7 +38,7 @@ const failureCodes: readonly FailureCode[] = ['BF', 'IP', 'IF', 'CP'];
 const requests = ['ACTIVE', 'BACKUP'] as const;
 const headBytes = 8;
 const partBytes = 9;
-const srgBytes = 23;
+const srgBytes = 29;
 const groupBytes = 9;
 export const mostHelloGroups = 100;
 
@@ -67,7 +68,8 @@ export function encodeHello({ generation, coldSync, parts, srg }: IclHello): Byt
   setU48(bytes, at + 7, srg.heard.generation);
   setU48(bytes, at + 13, srg.heard.sequence);
   bytes.set(unhex(srg.interfaceScheme, 4), at + 19);
-  bytes[at + 23] = groups.length;
+  setU48(bytes, at + 23, srg.generation);
+  bytes[at + 29] = groups.length;
   at += 1 + srgBytes;
   for (const { id, status, priority, preempt, healthy, failures, request } of groups) {
     const failed = failures.reduce((bits, code) => bits | (4 << failureCodes.indexOf(code)), 0);
@@ -105,7 +107,7 @@ export function decodeHello(bytes: Bytes, nodeId: number): IclHello | null {
   }
   const srg: SrgHellos = {
     nodeId,
-    generation,
+    generation: u48(bytes, srgAt + 23),
     sequence: u48(bytes, srgAt + 1),
     heard: { generation: u48(bytes, srgAt + 7), sequence: u48(bytes, srgAt + 13) },
     coldSync,
