@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { clientAddress, serverAddress } from './takeover-traffic.js';
 
 const main = new URL('../cli/main.js', import.meta.url).pathname;
 const traffic = new URL('./takeover-traffic.js', import.meta.url).pathname;
@@ -18,7 +19,7 @@ const hosts = ['client', 'enb', 'switch', 'gwa', 'gwb', 'server'] as const;
 type Host = (typeof hosts)[number];
 export type Gateway = 'gwa' | 'gwb';
 
-export const server = { address: '10.2.1.10', port: 5000 } as const;
+const port = '5000';
 /** for an inner packet of 1,518 bytes with ESP around it */
 const mtu = 2000;
 
@@ -65,7 +66,9 @@ export class TakeoverLab {
     this.#ip('client', 'address', 'add', '192.168.255.2/16', 'dev', 'eth0');
     this.#ip('client', 'route', 'add', 'local', '192.168.0.0/17', 'dev', 'lo');
     this.#ip('client', 'route', 'add', 'default', 'via', '192.168.255.1');
-    this.#ip('server', 'address', 'add', `${server.address}/24`, 'dev', 'eth0');
+    // and of the server's, one for each tunnel: its route is the tunnel's own
+    this.#ip('server', 'address', 'add', '10.2.1.10/24', 'dev', 'eth0');
+    this.#ip('server', 'route', 'add', 'local', '172.16.0.0/16', 'dev', 'lo');
     this.#ip('server', 'route', 'add', 'default', 'via', '10.2.1.1');
     const keys = new Keys(options.tunnels);
     this.#write('enb', clients(keys));
@@ -74,7 +77,12 @@ export class TakeoverLab {
   }
 
   start(node: 'enb' | Gateway): Process {
-    const process_ = this.#spawn(node, [process.execPath, main, 'run', join(this.#directory, `${node}.yaml`)]);
+    const process_ = this.#spawn(node, [
+      process.execPath,
+      main,
+      'run',
+      join(this.#directory, `${node}.yaml`),
+    ]);
     this.#nodes.set(node, process_);
     return process_;
   }
@@ -89,17 +97,27 @@ export class TakeoverLab {
     await running.ended;
   }
 
-  serve(): Process {
-    return this.#spawn('server', [process.execPath, traffic, 'serve', server.address, String(server.port)]);
+  serve(tunnels: number): Process {
+    return this.#spawn('server', [process.execPath, traffic, 'serve', port, String(tunnels)]);
   }
 
   send(tunnels: number, rate: number, tcp: number): Process {
-    const words = [server.address, server.port, tunnels, rate, tcp].map(String);
+    const words = [port, tunnels, rate, tcp].map(String);
     return this.#spawn('client', [process.execPath, traffic, 'send', ...words]);
   }
 
   async ping(): Promise<boolean> {
-    const { ended } = this.#spawn('client', ['ping', '-q', '-c', '1', '-W', '1', '-I', '192.168.0.0', server.address]);
+    const { ended } = this.#spawn('client', [
+      'ping',
+      '-q',
+      '-c',
+      '1',
+      '-W',
+      '1',
+      '-I',
+      clientAddress(0),
+      serverAddress(0),
+    ]);
     return (await ended) === 0;
   }
 
@@ -174,7 +192,8 @@ class Keys {
 
 const upSpi = (n: number) => 0x10000 + n;
 const downSpi = (n: number) => 0x20000 + n;
-const inner = (n: number) => `192.168.${n >> 8}.${n & 255}/32`;
+const client = (n: number) => `${clientAddress(n)}/32`;
+const service = (n: number) => `${serverAddress(n)}/32`;
 
 function clients({ up, down }: Keys): string {
   const vpns = up.map(
@@ -186,7 +205,7 @@ function clients({ up, down }: Keys): string {
           encryption-algorithm: aes-256-gcm
           inbound: [{ spi: ${downSpi(n)}, key: { hex: ${down[n]} } }]
           outbound: { spi: ${upSpi(n)}, key: { hex: ${upKey} } }
-        traffic-selector: { ts: { local-ip: ${inner(n)}, remote-ip: 10.2.1.0/24 } }`,
+        traffic-selector: { ts: { local-ip: ${client(n)}, remote-ip: ${service(n)} } }`,
   );
   return `system: { host-name: enb, node-id: 3, state-directory: enb.state, control-socket: enb.sock }
 interfaces:
@@ -221,7 +240,7 @@ function gateway(id: 1 | 2, { up, down, link }: Keys, { intervalMs, multiplier }
           encryption-algorithm: aes-256-gcm
           inbound: [{ spi: ${upSpi(n)}, key: { hex: ${upKey} } }]
           outbound: { spi: ${downSpi(n)}, key: { hex: ${down[n]} } }
-        traffic-selector: { ts: { local-ip: 10.2.1.0/24, remote-ip: ${inner(n)} } }`,
+        traffic-selector: { ts: { local-ip: ${service(n)}, remote-ip: ${client(n)} } }`,
   );
   const peer = 3 - id;
   return `system: { host-name: ${name}, node-id: ${id}, state-directory: ${name}.state, control-socket: ${name}.sock }
@@ -250,7 +269,7 @@ interfaces:
   lo0: { unit: { 0: { family: { inet: { address: 10.0.0.1/32 } } } } }
   st0: { unit: { 0: {} } }
 policy-options: { prefix-list: { floating: 10.0.0.1/32 } }
-routing-options: { static: { route: { 10.20.0.0/16: { next-hop: 10.1.1.10 } } } }
+routing-options: { static: { route: { 10.20.0.0/16: { next-hop: 10.1.1.10 }, 172.16.0.0/16: { next-hop: 10.2.1.10 } } } }
 security:
   zones:
     security-zone:

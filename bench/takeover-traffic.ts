@@ -1,8 +1,8 @@
 /**
  * Traffic between two kernel hosts, for takeover.ts, which runs this in their namespaces:
  *
- *   takeover-traffic serve ADDRESS PORT            echoes UDP and TCP
- *   takeover-traffic send ADDRESS PORT TUNNELS RATE TCP
+ *   takeover-traffic serve PORT TUNNELS             echoes UDP and TCP
+ *   takeover-traffic send PORT TUNNELS RATE TCP
  *
  * send: UDP packets of SECGW-IMIX sizes from every tunnel's client in turn, RATE a second counting the answers, and TCP
  * connections from the first clients that carry a numbered line each 20 ms. A line on standard input asks for what
@@ -35,21 +35,24 @@ const tickMs = 1;
 const mostBehindMs = 20;
 const lineEveryMs = 20;
 
-/** Of the client behind tunnel n: what the lab gives it. */
+/** The two ends of tunnel n's traffic, as the lab has them. */
 export const clientAddress = (n: number) => `192.168.${n >> 8}.${n & 255}`;
+export const serverAddress = (n: number) => `172.16.${n >> 8}.${n & 255}`;
 
-function serve(address: string, port: number): void {
-  const socket = createSocket('udp4');
-  socket.on('message', (message, { port: to, address: host }) => socket.send(message, to, host));
-  socket.on('error', () => {});
-  socket.bind(port, address);
+function serve(port: number, tunnels: number): void {
+  for (let n = 0; n < tunnels; n++) {
+    const socket = createSocket('udp4');
+    socket.on('message', (message, { port: to, address: host }) => socket.send(message, to, host));
+    socket.on('error', () => {});
+    socket.bind(port, serverAddress(n));
+  }
   createServer((connection) => {
     connection.setNoDelay(true).on('error', () => {});
     connection.pipe(connection);
-  }).listen(port, address, () => console.log('listening'));
+  }).listen(port, () => console.log('listening'));
 }
 
-async function send(server: string, port: number, tunnels: number, rate: number, connections: number) {
+async function send(port: number, tunnels: number, rate: number, connections: number) {
   const sizes = imixSizes(1).map((length) => Buffer.alloc(length - headerBytes, 0x5a));
   let sent = 0;
   let answered = 0;
@@ -75,27 +78,30 @@ async function send(server: string, port: number, tunnels: number, rate: number,
     const now = performance.now();
     due = Math.max(due, now - mostBehindMs);
     for (; due < now; due += 1 / perMs) {
-      sockets[sent % tunnels]!.send(sizes[sent % sizes.length]!, port, server);
+      const n = sent % tunnels;
+      sockets[n]!.send(sizes[sent % sizes.length]!, port, serverAddress(n));
       sent++;
     }
   }, tickMs);
 
-  const tcp = Array.from({ length: Math.min(connections, tunnels) }, (_, n) => new Line(n, server, port));
-  createInterface({ input: process.stdin }).on('line', () => {
-    const report: TrafficReport = {
-      sent,
-      answered,
-      gapMs: Math.max(gapMs, performance.now() - last),
-      tcp: {
-        connections: tcp.length,
-        broken: tcp.filter(({ broken }) => broken).length,
-        lines: tcp.reduce((sum, each) => sum + each.take(), 0),
-        stallMs: Math.max(0, ...tcp.map((each) => each.takeStall())),
-      },
-    };
-    console.log(JSON.stringify(report));
-    sent = answered = gapMs = 0;
-  }).on('close', () => process.exit());
+  const tcp = Array.from({ length: Math.min(connections, tunnels) }, (_, n) => new Line(n, port));
+  createInterface({ input: process.stdin })
+    .on('line', () => {
+      const report: TrafficReport = {
+        sent,
+        answered,
+        gapMs: Math.max(gapMs, performance.now() - last),
+        tcp: {
+          connections: tcp.length,
+          broken: tcp.filter(({ broken }) => broken).length,
+          lines: tcp.reduce((sum, each) => sum + each.take(), 0),
+          stallMs: Math.max(0, ...tcp.map((each) => each.takeStall())),
+        },
+      };
+      console.log(JSON.stringify(report));
+      sent = answered = gapMs = 0;
+    })
+    .on('close', () => process.exit());
   console.log('sending');
 }
 
@@ -108,8 +114,8 @@ class Line {
   #stallMs = 0;
   #last = performance.now();
 
-  constructor(n: number, host: string, port: number) {
-    const socket = connect({ host, port, localAddress: clientAddress(n) });
+  constructor(n: number, port: number) {
+    const socket = connect({ host: serverAddress(n), port, localAddress: clientAddress(n) });
     socket.setNoDelay(true);
     const timer = setInterval(() => socket.write(`${this.#next++}\n`), lineEveryMs);
     socket.on('error', () => {});
@@ -139,9 +145,7 @@ class Line {
   }
 }
 
-const [mode, address, port, ...numbers] = process.argv.slice(2);
-if (mode === 'serve') serve(address!, Number(port));
-else if (mode === 'send') {
-  const [tunnels, rate, tcp] = numbers.map(Number);
-  void send(address!, Number(port), tunnels!, rate!, tcp!);
-}
+const [mode, ...numbers] = process.argv.slice(2);
+const [port, tunnels, rate, tcp] = numbers.map(Number);
+if (mode === 'serve') serve(port!, tunnels!);
+else if (mode === 'send') void send(port!, tunnels!, rate!, tcp!);
