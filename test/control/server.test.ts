@@ -27,7 +27,6 @@ const handler: ControlHandler = {
   clearIke: () => ({ cleared: 0 }),
   captureKeys: () => ({}),
   drain: () => ({}),
-  clearIke: () => ({}),
   commandGroup: () => ({}),
   tellHaGroup: () => ({}),
   exporterOpened: (exporter, addresses) => void told.push(`opened ${exporter} ${addresses.join(' ')}`),

@@ -96,7 +96,7 @@ describe('a pair in step', () => {
             made.fromInside(active, 7, packets);
             made.fromWorld(7, packets);
             made.run(ms);
-            const [acknowledged, dead] = [made.worldCounter('espOpened'), active];
+            const [acknowledged, dead]: [number, 1 | 2] = [made.worldCounter('espOpened'), active];
             made.kill(dead);
             made.run(waitMs);
             active = dead === 1 ? 2 : 1;
