@@ -2,9 +2,9 @@
  * What does the death of the active gateway cost? A pair on a switched segment (takeover-lab.ts) carries SECGW-IMIX over
  * many tunnels between kernel hosts; whoever is active is killed (SIGKILL), again and again, the other way round each time.
  *
- *   node dist/bench/takeover.js [--runs 50] [--tunnels 1000] [--rate 20000] [--tcp 20] [--json]
+ *   node dist/bench/takeover.js [--runs 50] [--tunnels 1000] [--rate 20000] [--tcp 20] [--interval 30] [--json]
  *
- * rate: packets a second, both directions together. The outage of a run is the longest time in which no answer came back
+ * interval: of BFD on the ICL, in ms; three are missed. rate: packets a second, both directions together. The outage of a run is the longest time in which no answer came back
  * to the client, whose packets cross the pair twice. As root.
  */
 import { createInterface, type Interface } from 'node:readline';
@@ -33,7 +33,9 @@ export interface TakeoverReport {
   readonly spisChanged: number;
 }
 
-const detection = { intervalMs: 30, multiplier: 3 } as const;
+/** what a run counts around the kill */
+const beforeMs = 500;
+const afterMs = 1000;
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 export interface TakeoverOptions {
@@ -41,12 +43,17 @@ export interface TakeoverOptions {
   readonly tunnels: number;
   readonly rate: number;
   readonly tcp: number;
+  /** BFD of the ICL */
+  readonly intervalMs: number;
   readonly onRun: (run: TakeoverRun, number: number) => void;
 }
 
 /** Throws naming what did not come up, with the nodes' logs. */
 export async function takeover(options: TakeoverOptions): Promise<TakeoverReport> {
-  const lab = new TakeoverLab({ tunnels: options.tunnels, ...detection });
+  const multiplier = 3;
+  const lab = new TakeoverLab({ tunnels: options.tunnels, intervalMs: options.intervalMs, multiplier });
+  const interrupted = () => void lab.close().then(() => process.exit(130));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
   try {
     for (const node of ['enb', 'gwa', 'gwb'] as const) lab.start(node);
     const serving = lab.serve(options.tunnels);
@@ -67,9 +74,9 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
     let tcp = { connections: 0, broken: 0 };
     for (let n = 0; n < options.runs; n++) {
       await traffic.report();
-      await sleep(500);
+      await sleep(beforeMs);
       await lab.kill(active);
-      await sleep(1000);
+      await sleep(afterMs);
       const seen = await traffic.report();
       tcp = seen.tcp;
       const run: TakeoverRun = {
@@ -92,13 +99,14 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
       schemaVersion: 1,
       tunnels: options.tunnels,
       packetsPerSecond: options.rate,
-      detectionMs: detection.intervalMs * detection.multiplier,
+      detectionMs: options.intervalMs * multiplier,
       runs,
       outageMs: { median: outages[outages.length >> 1] ?? Number.NaN, worst: outages.at(-1) ?? Number.NaN },
       tcp,
       spisChanged: [...before].filter(([tunnel, numbers]) => after.get(tunnel) !== numbers).length,
     };
   } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
     await lab.close();
   }
 }
@@ -181,6 +189,7 @@ async function command(): Promise<void> {
       tunnels: { type: 'string', default: '1000' },
       rate: { type: 'string', default: '20000' },
       tcp: { type: 'string', default: '20' },
+      interval: { type: 'string', default: '30' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -189,6 +198,7 @@ async function command(): Promise<void> {
     tunnels: Number(values.tunnels),
     rate: Number(values.rate),
     tcp: Number(values.tcp),
+    intervalMs: Number(values.interval),
     onRun: (run, number) => {
       const lost = run.sent - run.answered;
       console.error(
