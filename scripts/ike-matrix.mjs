@@ -190,7 +190,8 @@ async function initiator() {
     const begin = async (proposal) => {
       await lab.startGateway(gatewaySecurity({ initiate: true, proposals: [proposal] }));
       check(await until(() => events(lab, 'vpn keyed') > 0, 8000), 'not up');
-      check((await lab.ping()) === 1, 'no answer');
+      // the peer may set its interface up a moment after it has answered
+      check(await until(async () => (await lab.ping()) === 1, 3000), 'no answer');
     };
     for (const proposal of allProposals) {
       await record(

@@ -51,8 +51,8 @@ interface Pending {
 const hopLimit = 64;
 /** of a task for another thread */
 const mostJobs = 32;
-/** what publishing may take of the time: a tenth */
-const publishShare = 10;
+/** after a publication, so that the next one has more tunnels in it: as long as it took, but never long */
+const mostGatherMs = 50;
 
 export class IkeRuntime {
   readonly #options: IkeRuntimeOptions;
@@ -181,6 +181,11 @@ export class IkeRuntime {
     }
   }
 
+  /** Sets this gateway's tunnels up now. Throws when it has no address. */
+  begin(gateway: string): void {
+    this.#do(this.engine.initiate(gateway, this.#time));
+  }
+
   /** Deletes these SAs; the peers are told. How many they are. */
   clear(isMeant: (sa: IkeSa) => boolean): number {
     const meant = [...this.engine.sas.values()].filter((sa) => sa.state === 'up' && isMeant(sa));
@@ -254,7 +259,7 @@ export class IkeRuntime {
             key.wipe();
       }
       const endedMs = nowMs();
-      this.#nextFlushMs = endedMs + (endedMs - beganMs) * publishShare;
+      this.#nextFlushMs = endedMs + Math.min(endedMs - beganMs, mostGatherMs);
     }
     this.#send();
   }
@@ -268,14 +273,14 @@ export class IkeRuntime {
         .run('runJobs', jobs)
         .catch((error: Error) => jobs.map((): JobResult => ({ kind: 'failed', reason: error.message })))
         .then((results) => {
+          // the other thread had copies, made when it was its turn
+          for (const job of jobs) wipeJob(job);
           if (this.#closed) return;
           batch.forEach(({ sa, ticket }, i) => {
             this.#do(this.engine.computed(sa, ticket, results[i]!, this.#time));
           });
           this.flush();
         });
-      // the other thread has copies
-      for (const job of jobs) wipeJob(job);
     }
   }
 

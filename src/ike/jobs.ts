@@ -15,6 +15,9 @@ export function runJob(job: Job): JobResult {
   try {
     switch (job.kind) {
       case 'dh': {
+        // a key that was wiped before its time must never be used
+        if (job.secret.every((byte) => byte === 0))
+          return { kind: 'failed', reason: 'there is no private value' };
         const shared = job.peer === null ? null : dhShared(job.group, job.secret, job.peer);
         return { kind: 'dh', publicKey: dhPublic(job.group, job.secret), shared: shared?.reveal() ?? null };
       }
