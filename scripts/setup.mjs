@@ -53,6 +53,7 @@ const testPackages = [
   { name: 'libcharon-extra-plugins', isThere: () => hasCharonPlugin('kernel-libipsec') },
   { name: 'libstrongswan-standard-plugins', isThere: () => hasCharonPlugin('openssl') },
   { name: 'libstrongswan-extra-plugins', isThere: () => hasCharonPlugin('curve25519') },
+  { name: 'frr', isThere: () => existsSync('/usr/lib/frr/bfdd') },
   { name: 'tshark', isThere: () => which('tshark') },
   { name: 'python3-scapy', isThere: () => hasPython('scapy') },
   { name: 'python3-cryptography', isThere: () => hasPython('cryptography') },

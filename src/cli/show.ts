@@ -105,7 +105,7 @@ const topics: readonly Topic[] = [
   {
     view: 'bfd-session',
     words: ['bfd', 'session'],
-    aliases: ['bfd'],
+    aliases: ['bfd-sessions'],
     parameters: { address: 'address' },
     levels: ['detail', 'extensive'],
     what: 'BFD sessions with their neighbours (detail, extensive, address ADDRESS)',
