@@ -264,6 +264,23 @@ void silence_is_told_once_and_after_it_everything_is_new() {
   CHECK_EQ(lab.liveness.take(64).size(), 1u);
 }
 
+void a_worker_that_was_late_gives_others_as_much_longer() {
+  Lab lab;
+  CHECK(lab.liveness.open(1, options_of(1, 2)).empty());
+  const Packet mine(1, 9, bfd::kUp), up(9, 1, bfd::kUp);
+  CHECK(lab.liveness.transmit(1, mine.bytes, mine.length, 50 * kMs));
+  CHECK(lab.liveness.expect(1, 150 * kMs));
+  lab.poll();
+  CHECK(lab.hear(up, 2) == DropReason::kNone);
+  CHECK_EQ(lab.liveness.take(64).size(), 1u);
+  const uint64_t due = lab.liveness.next_deadline();
+  lab.now = due + 200 * kMs;  // it should have sent long ago
+  lab.poll();
+  CHECK_EQ(lab.liveness.take(64).size(), 0u);
+  lab.run_until(due + 200 * kMs + 151 * kMs);
+  CHECK_EQ(lab.liveness.take(64).size(), 1u);
+}
+
 void packets_are_matched_by_discriminator_and_addresses() {
   Lab lab;
   CHECK(lab.liveness.open(1, options_of(11, 2)).empty());
@@ -406,6 +423,7 @@ int main() {
   RUN(packets_are_told_when_they_say_something_new);
   RUN(one_session_does_not_take_the_others_room);
   RUN(silence_is_told_once_and_after_it_everything_is_new);
+  RUN(a_worker_that_was_late_gives_others_as_much_longer);
   RUN(packets_are_matched_by_discriminator_and_addresses);
   RUN(malformed_packets_are_refused);
   RUN(authentication_wants_key_type_and_a_number_that_goes_on);

@@ -333,6 +333,15 @@ void Liveness::expire(Session& session, uint64_t now) {
   session.knows = false;
 }
 
+// Time in which the worker was kept from running is no silence of others: they may share its processor, or
+// its thread.
+void Liveness::forgive(uint64_t late) {
+  if (index_ == nullptr) return;
+  for (Session* session : index_->sessions) {
+    if (session->expire_at != kNever) session->expire_at += late;
+  }
+}
+
 // The packet as it is sent now; its length.
 uint32_t Liveness::seal(Session& session, const Template& from, uint8_t* packet) {
   std::memcpy(packet, from.bytes, bfd::kMostBytes);

@@ -98,6 +98,7 @@ class Liveness {
   template <typename Send>
   void poll(uint64_t now, Send&& send) {
     if (!due(now)) return;
+    if (now > due_ && now - due_ > kLateNs) forgive(now - due_);
     for (Command* each = take_commands(); each != nullptr;) {
       Command& command = *each;
       each = command.next;
@@ -122,6 +123,7 @@ class Liveness {
  private:
   static constexpr uint64_t kNever = ~0ull;
   static constexpr uint64_t kRetryNs = 1'000'000;
+  static constexpr uint64_t kLateNs = 5'000'000;
   static constexpr uint32_t kMostOnce = 4;       // waiting, of one session
   static constexpr uint32_t kMostUnread = 8;     // events, of one session: none takes the others' room
   static constexpr uint32_t kEventSlots = 8192;  // more than sessions have unread, with their silences
@@ -186,6 +188,7 @@ class Liveness {
   bool authentic(Session& session, const LivenessPacket& packet, uint64_t now);
   bool tell(Session& session, uint64_t now, const uint8_t* packet, uint32_t length);
   void expire(Session& session, uint64_t now);
+  void forgive(uint64_t late);
   uint32_t seal(Session& session, const Template& from, uint8_t* packet);
   void sent(Session& session, uint64_t now, bool regularly);
   uint64_t jittered(Session& session);
