@@ -113,6 +113,8 @@ Napi::Value KernelBinding::change_routes(const Napi::CallbackInfo& info) {
     const Arg prefix = prefixes.at(i);
     routes[i].prefix = prefix.get("address").address();
     routes[i].length = prefix.get("length").integer<uint8_t>(0, routes[i].prefix.is_v4() ? 32 : 128);
+    const Arg metric = prefix.get("metric");
+    if (!metric.missing()) routes[i].metric = metric.integer<uint32_t>(0, 0xffffffff);
   }
   const std::vector<int> results = netlink_.change_routes(routes, add);
   Napi::Array out = Napi::Array::New(env, results.size());

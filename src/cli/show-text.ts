@@ -58,11 +58,25 @@ function routeText({ routes }: Views['route']): Lines {
     ];
     let last = '';
     for (const route of list) {
-      const { prefix, active, protocol, preference, ageSeconds, nextHop, nextHops, via, hidden, origin } =
-        route;
+      const {
+        prefix,
+        active,
+        protocol,
+        preference,
+        ageSeconds,
+        nextHop,
+        nextHops,
+        via,
+        hidden,
+        origin,
+        kernelMetric,
+        importedFrom,
+      } = route;
       const protocolName = names[protocol] ?? protocol.charAt(0).toUpperCase() + protocol.slice(1);
       const from = protocol === 'ari-ts' && nextHop !== `Tunnel ${origin}` ? `, from ${origin}` : '';
-      const head = `${active ? '*' : ' '}[${protocolName}/${preference}] ${age(ageSeconds)}${from}`;
+      const metric = kernelMetric === null || kernelMetric === 0 ? '' : `, metric ${kernelMetric}`;
+      const taken = importedFrom === null ? '' : `, imported from ${importedFrom}`;
+      const head = `${active ? '*' : ' '}[${protocolName}/${preference}] ${age(ageSeconds)}${metric}${from}${taken}`;
       lines.push(`${(prefix === last ? '' : prefix).padEnd(width)} ${head}`);
       const hops =
         nextHops.length === 0

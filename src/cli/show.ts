@@ -99,8 +99,8 @@ const topics: readonly Topic[] = [
     view: 'route',
     words: ['route'],
     aliases: ['routes'],
-    parameters: { table: 'table' },
-    what: 'routes of every routing instance (table NAME)',
+    parameters: { table: 'table', destination: 'destination', protocol: 'protocol' },
+    what: 'routes of every routing instance (table NAME, destination PREFIX, protocol NAME)',
   },
   {
     view: 'bfd-session',

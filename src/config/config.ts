@@ -16,6 +16,7 @@ export interface Config {
   readonly interfaces: readonly InterfaceConfig[];
   /** [0] is the default instance, which everything that names none belongs to */
   readonly routingInstances: readonly RoutingInstanceConfig[];
+  readonly policyOptions: PolicyOptionsConfig;
   readonly autoRouteInjection: AutoRouteInjectionConfig;
   /** null: the kernel's routes are left alone */
   readonly kernelRoutes: KernelRoutesConfig | null;
@@ -86,6 +87,66 @@ export interface RoutingInstanceConfig {
   readonly name: string;
   readonly instanceType: 'default' | 'virtual-router' | 'forwarding';
   readonly staticRoutes: readonly StaticRouteConfig[];
+  /** policies that take routes of other instances over; the first that decides counts, none does not take */
+  readonly instanceImport: readonly string[];
+}
+
+/** What decides about routes: statements by name, and what their terms ask. */
+export interface PolicyOptionsConfig {
+  readonly statements: readonly PolicyStatementConfig[];
+  readonly conditions: readonly RouteConditionConfig[];
+}
+
+export interface PolicyStatementConfig {
+  readonly name: string;
+  readonly terms: readonly PolicyTermConfig[];
+}
+
+export interface PolicyTermConfig {
+  readonly name: string;
+  readonly from: PolicyFromConfig;
+  readonly then: PolicyThenConfig;
+}
+
+/** All of it must hold. */
+export interface PolicyFromConfig {
+  /** the routing instance that the route is of; null: any */
+  readonly instance: string | null;
+  /** empty: any */
+  readonly protocols: readonly RouteProtocolName[];
+  /** null: any */
+  readonly metric: number | null;
+  /** one must match; empty: any */
+  readonly prefixes: readonly PrefixMatchConfig[];
+  /** names, all of which must hold */
+  readonly conditions: readonly string[];
+}
+
+export type RouteProtocolName = 'static' | 'direct' | 'local' | 'ari-ts' | 'tlb' | 'kernel' | 'signal';
+
+export interface PrefixMatchConfig {
+  readonly prefix: Prefix;
+  readonly how: 'exact' | 'longer' | 'orlonger';
+}
+
+export interface PolicyThenConfig {
+  /** null: as it was */
+  readonly metric: number | null;
+  /** how often our AS is to stand before itself; 0: as it was */
+  readonly asPathPrepend: number;
+  /** null: as it was */
+  readonly preference: number | null;
+  /** null: as it was */
+  readonly nextHop: Address | 'discard' | null;
+  /** null: the next term */
+  readonly action: 'accept' | 'reject' | 'next-policy' | null;
+}
+
+/** It holds while there is a route for just this prefix that is in use. */
+export interface RouteConditionConfig {
+  readonly name: string;
+  readonly prefix: Prefix;
+  readonly routingInstance: string;
 }
 
 export interface StaticRouteConfig {
@@ -181,6 +242,8 @@ export interface AriExportConfig {
 export interface KernelRoutesConfig {
   /** which routes the kernel is told of */
   readonly export: readonly KernelRouteKind[];
+  /** policies that decide about each of them, and say with what; one that none decides about goes as it is */
+  readonly exportPolicy: readonly string[];
   /** whether its routes through interfaces that a port shares with it are taken */
   readonly import: boolean;
   /** a TUN interface of the node's own that exported routes lead into: they go when it goes */
@@ -192,9 +255,15 @@ export interface KernelRoutesConfig {
 
 /**
  * ari-ts: what is behind tunnels that are here. virtual-service: addresses of virtual services whose route is there.
- * tunnel-endpoint: addresses on lo0 that VPNs end at.
+ * tunnel-endpoint: addresses on lo0 that VPNs end at. static, direct, signal: routes of that protocol that are in use.
  */
-export type KernelRouteKind = 'ari-ts' | 'virtual-service' | 'tunnel-endpoint';
+export type KernelRouteKind =
+  | 'ari-ts'
+  | 'virtual-service'
+  | 'tunnel-endpoint'
+  | 'static'
+  | 'direct'
+  | 'signal';
 
 export interface FilterConfig {
   readonly name: string;

@@ -12,7 +12,9 @@ import type {
   KernelRoutesConfig,
   MonitoringProfileConfig,
   PolicyConfig,
+  PolicyStatementConfig,
   PortConfig,
+  RouteConditionConfig,
   SrgConfig,
   StaticRouteConfig,
   SystemConfig,
@@ -32,6 +34,9 @@ export interface Sections {
   'routing-instance': { readonly name: string; readonly instanceType: string };
   /** named `instance prefix`, with ` preference N` behind it where that is not the usual one */
   'static-route': StaticRouteConfig;
+  'instance-import': readonly string[];
+  'policy-statement': PolicyStatementConfig;
+  condition: RouteConditionConfig;
   'auto-route-injection': AriExportConfig;
   'kernel-routes': KernelRoutesConfig;
   /** named `family filter` */
@@ -63,6 +68,9 @@ export const sectionText: { readonly [S in keyof Sections]: string } = {
   interface: 'unit',
   'routing-instance': 'routing instance',
   'static-route': 'static route',
+  'instance-import': 'instance-import of routing instance',
+  'policy-statement': 'policy statement',
+  condition: 'condition',
   'auto-route-injection': 'auto-route-injection export',
   'kernel-routes': 'routes to and from the kernel',
   filter: 'firewall filter',
@@ -126,13 +134,16 @@ function partsOf(config: Config): Map<string, Part> {
   add('system', '', config.system);
   for (const port of config.ports) add('port', port.name, port);
   for (const entry of config.interfaces) add('interface', entry.name, entry);
-  for (const { name, instanceType, staticRoutes } of config.routingInstances) {
+  for (const { name, instanceType, staticRoutes, instanceImport } of config.routingInstances) {
     add('routing-instance', name, { name, instanceType });
+    if (instanceImport.length > 0) add('instance-import', name, instanceImport);
     for (const route of staticRoutes) {
       const backup = route.preference === limits.preference.fallback ? '' : ` preference ${route.preference}`;
       add('static-route', `${name} ${route.prefix}${backup}`, route);
     }
   }
+  for (const statement of config.policyOptions.statements) add('policy-statement', statement.name, statement);
+  for (const condition of config.policyOptions.conditions) add('condition', condition.name, condition);
   for (const router of config.autoRouteInjection.export) add('auto-route-injection', router.name, router);
   if (config.kernelRoutes !== null) add('kernel-routes', '', config.kernelRoutes);
   for (const filter of config.filters) add('filter', `${filter.family} ${filter.name}`, filter);

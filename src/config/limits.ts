@@ -57,6 +57,8 @@ export const limits = {
     keyBytes: 20,
     sessions: 512,
   },
+  /** metrics leave room for prepended AS numbers in the kernel's (routing/policy.ts) */
+  policy: { metric: { least: 0, most: 9_999_999 } },
   preference: { least: 0, most: 4_294_967_295, fallback: 5 },
   ipsec: {
     vpns: 10_000,

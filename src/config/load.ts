@@ -6,6 +6,7 @@ import { compileIkeGateways } from './compile/ike.js';
 import { compileInterfaces, Reach } from './compile/interfaces.js';
 import { compileKernelRoutes } from './compile/kernel-routes.js';
 import { compileProfiles } from './compile/monitoring.js';
+import { compilePolicyOptions } from './compile/policy-options.js';
 import {
   compileAutoRouteInjection,
   compileRoutingInstances,
@@ -163,6 +164,7 @@ function compile(context: Context, file: string): Config {
     ports,
     interfaces,
     routingInstances,
+    policyOptions: compilePolicyOptions(context),
     autoRouteInjection: compileAutoRouteInjection(context),
     kernelRoutes: compileKernelRoutes(context, { ports, interfaces, tunnelEnds }),
     filters: compileFilters(context),

@@ -5,6 +5,7 @@
  * Where order matters there is a list of entries with a name; everything else is a mapping by name.
  */
 import { z } from 'zod';
+import { parseAddress } from './address.js';
 import * as f from './fields.js';
 import { limits } from './limits.js';
 import { highAvailability } from './schema-high-availability.js';
@@ -97,6 +98,10 @@ const bfdLivenessDetection = f.section({
 });
 
 const routingOptions = f.section({
+  'instance-import': f
+    .list(f.name('policy statement'), 'policy statements')
+    .optional()
+    .describe('which routes of other routing instances are taken over'),
   static: f
     .section({
       route: f.table(
@@ -164,7 +169,25 @@ const payload = () =>
       .optional(),
   });
 
+const conditionRoute = (of: 'inet' | 'inet6') =>
+  f
+    .section({
+      prefix: f.prefixOf(of),
+      table: f.text(`a table, e.g. ${of}.0 or VR.${of}.0`, 80),
+    })
+    .optional();
+
 const policyOptions = f.section({
+  condition: f
+    .table(
+      'condition',
+      f.section({
+        'if-route-exists': f.section({
+          'address-family': f.section({ inet: conditionRoute('inet'), inet6: conditionRoute('inet6') }),
+        }),
+      }),
+    )
+    .optional(),
   'prefix-list': f.table('prefix list', f.list(f.prefix(), 'prefixes')).optional(),
   'policy-statement': f
     .table(
@@ -187,7 +210,16 @@ function policyFrom() {
   return f.section({
     'prefix-list': f.list(f.name('prefix list'), 'prefix lists').optional(),
     'prefix-list-filter': f.table('prefix list', f.word(['exact', 'longer', 'orlonger'])).optional(),
-    protocol: f.list(f.word(['static'], ['bgp', 'direct', 'ospf', 'ari-ts']), 'protocols').optional(),
+    'route-filter': f.table('prefix', f.word(['exact', 'longer', 'orlonger']), f.prefix()).optional(),
+    instance: f.name('routing instance').optional(),
+    protocol: f
+      .list(
+        f.word(['static', 'direct', 'local', 'ari-ts', 'tlb', 'kernel', 'signal'], ['bgp', 'ospf', 'isis']),
+        'protocols',
+      )
+      .optional(),
+    metric: f.integer(limits.policy.metric).optional(),
+    condition: f.list(f.name('condition'), 'conditions').optional(),
   });
 }
 
@@ -199,8 +231,26 @@ function policyThen() {
         ['random', 'per-prefix'],
       )
       .optional(),
+    metric: f.integer(limits.policy.metric).optional().describe('MED'),
+    'as-path-prepend': z
+      .union([z.int(), z.string()], { error: 'not AS numbers, e.g. 65000 65000' })
+      .transform(String)
+      .pipe(
+        z
+          .string()
+          .regex(/^\d{1,10}( \d{1,10}){0,14}$/, { error: 'not 1 to 15 AS numbers, e.g. 65000 65000' }),
+      )
+      .optional(),
+    preference: f.integer(limits.preference).optional(),
+    'next-hop': z
+      .string({ error: 'not a next hop; write an address or discard' })
+      .refine((text) => text === 'discard' || parseAddress(text) !== undefined, {
+        error: 'not a next hop; write an address or discard',
+      })
+      .optional(),
     accept: f.flag(),
     reject: f.flag(),
+    next: f.word(['term', 'policy']).optional(),
   });
 }
 
@@ -228,9 +278,16 @@ const autoRouteInjection = f.section({
 
 const kernelRoutes = f.section({
   export: f
-    .list(f.word(['ari-ts', 'virtual-service', 'tunnel-endpoint']), 'kinds of routes')
+    .list(
+      f.word(['ari-ts', 'virtual-service', 'tunnel-endpoint', 'static', 'direct', 'signal']),
+      'kinds of routes',
+    )
     .optional()
     .describe('which routes the kernel is told of'),
+  'export-policy': f
+    .list(f.name('policy statement'), 'policy statements')
+    .optional()
+    .describe('what decides about each of them, and says with what metric'),
   import: f.flag().describe("the kernel's routes through interfaces that a port shares with it"),
   interface: kernelInterface()
     .describe('a TUN interface that the node makes, and exported routes go with')
@@ -636,6 +693,8 @@ export const notYet: Readonly<Record<string, string>> = {
   'proposal-set': 'write proposals',
   log: 'counters and show security packet-drop records say what happened',
   reject: 'write deny',
+  'local-preference': 'a neighbour in another AS does not hear it; write metric or as-path-prepend',
+  community: 'write metric or as-path-prepend, and let the routing daemon set communities by them',
   'address-set': 'list the addresses in the policy',
 };
 

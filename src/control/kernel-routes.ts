@@ -4,7 +4,7 @@
  */
 import type { KernelRoutesConfig } from '../config/config.js';
 import type { Prefix } from '../model/prefix.js';
-import type { NodeEvent } from '../node/event.js';
+import type { KernelExport, NodeEvent } from '../node/event.js';
 import type { NodeState } from '../node/state.js';
 import { prefixBytes } from '../node/tables.js';
 import { type NativeKernel, type NativePlane, native } from '../pipeline/native.js';
@@ -27,7 +27,7 @@ export class KernelRoutes {
   readonly #mirror = new KernelMirror();
   #kernel: NativeKernel;
   /** the kernel has it, or (false) refused it and is asked again */
-  readonly #exported = new Map<string, { prefix: Prefix; done: boolean }>();
+  readonly #exported = new Map<string, KernelExport & { done: boolean }>();
   readonly #saidOf = new Set<string>();
   #links: readonly SharedLink[] = [];
   #interfaceIndex: number;
@@ -62,20 +62,18 @@ export class KernelRoutes {
     });
   }
 
-  change(add: readonly Prefix[], remove: readonly Prefix[]): void {
-    for (const prefix of remove) this.#exported.delete(String(prefix));
-    this.#tell(false, remove);
-    for (const prefix of add) this.#exported.set(String(prefix), { prefix, done: false });
+  change(add: readonly KernelExport[], remove: readonly KernelExport[]): void {
+    for (const { prefix, metric } of remove)
+      if (this.#exported.get(String(prefix))?.metric === metric) this.#exported.delete(String(prefix));
+    for (const route of add) this.#exported.set(String(route.prefix), { ...route, done: false });
     this.#tell(true, add);
+    this.#tell(false, remove);
   }
 
   /** The node forwards from now on: the kernel is told what was wanted until now. */
   begin(): void {
     this.#forwards = true;
-    this.#tell(
-      true,
-      [...this.#exported.values()].map(({ prefix }) => prefix),
-    );
+    this.#tell(true, [...this.#exported.values()]);
   }
 
   /** How many routes the kernel has of ours. */
@@ -92,7 +90,7 @@ export class KernelRoutes {
 
   /** Takes all exported routes back, before the node stops to forward. */
   withdraw(): void {
-    const all = [...this.#exported.values()].map(({ prefix }) => prefix);
+    const all = [...this.#exported.values()];
     this.#exported.clear();
     this.#tell(false, all);
     this.#forwards = false;
@@ -102,13 +100,20 @@ export class KernelRoutes {
     this.#kernel.close();
   }
 
-  #tell(add: boolean, prefixes: readonly Prefix[]): void {
-    if (prefixes.length === 0 || !this.#forwards) return;
-    const results = this.#kernel.changeRoutes(add, prefixes.map(prefixBytes), this.#options.kernelRoutes);
+  #tell(add: boolean, routes: readonly KernelExport[]): void {
+    if (routes.length === 0 || !this.#forwards) return;
+    const results = this.#kernel.changeRoutes(
+      add,
+      routes.map(({ prefix, metric }) => ({
+        ...prefixBytes(prefix),
+        metric: kernelMetricOf(prefix, metric),
+      })),
+      this.#options.kernelRoutes,
+    );
     results.forEach((code, i) => {
-      const prefix = prefixes[i]!;
+      const { prefix } = routes[i]!;
       const route = this.#exported.get(String(prefix));
-      if (route !== undefined) route.done = code === null;
+      if (add && route !== undefined) route.done = code === null;
       if (code !== null) this.#complain(add, prefix, code);
     });
   }
@@ -147,7 +152,7 @@ export class KernelRoutes {
     }
     this.#tell(
       true,
-      [...this.#exported.values()].flatMap(({ prefix, done }) => (done ? [] : [prefix])),
+      [...this.#exported.values()].filter(({ done }) => !done),
     );
   }
 
@@ -212,3 +217,7 @@ export class KernelRoutes {
     }
   }
 }
+
+/** The kernel takes 0 of an IPv6 route for 1024, and to delete it by 0 would be to delete the first of its prefix. */
+const kernelMetricOf = ({ family }: Prefix, metric: number): number =>
+  family === 'inet6' && metric === 0 ? 1024 : metric;

@@ -61,3 +61,12 @@ export class Prefix {
     return this.toString();
   }
 }
+
+/** Whether a prefix is what is meant: this one, longer ones below it, or both. */
+export function prefixHolds(
+  { prefix, how }: { readonly prefix: Prefix; readonly how: 'exact' | 'longer' | 'orlonger' },
+  of: Prefix,
+): boolean {
+  if (prefix.equals(of)) return how !== 'longer';
+  return how !== 'exact' && prefix.length < of.length && prefix.contains(of.address);
+}

@@ -72,6 +72,13 @@ export interface PrefixOfInstance {
   readonly prefix: Prefix;
 }
 
+/** A route that the kernel is told of. */
+export interface KernelExport {
+  readonly prefix: Prefix;
+  /** of the kernel's route: see kernelMetric() */
+  readonly metric: number;
+}
+
 export interface AddedSa {
   readonly tunnel: string;
   readonly spi: number;
@@ -227,7 +234,11 @@ export type NodeAction =
       readonly routes: readonly PrefixOfInstance[];
     }
   /** Routes that the kernel is to have, and no longer. */
-  | { readonly kind: 'kernel-routes'; readonly add: readonly Prefix[]; readonly remove: readonly Prefix[] }
+  | {
+      readonly kind: 'kernel-routes';
+      readonly add: readonly KernelExport[];
+      readonly remove: readonly KernelExport[];
+    }
   | { readonly kind: 'liveness'; readonly commands: readonly BfdCommand[] }
   /** Answered by the event of the same name. */
   | { readonly kind: 'bfd-changed'; readonly changes: readonly BfdChange[] }

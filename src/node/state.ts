@@ -13,7 +13,7 @@ import type { Prefix } from '../model/prefix.js';
 import { emptyTable, type RouteTable } from '../routing/table.js';
 import { type Anchors, noAnchors } from './anchor.js';
 import type { BfdPeer, BfdUse, BfdWant } from './bfd.js';
-import type { AddedSa, NodeAction, Setup } from './event.js';
+import type { AddedSa, KernelExport, NodeAction, Setup } from './event.js';
 import { Numbering } from './numbering.js';
 import type { RedundancyState, SrgNode } from './srg.js';
 import type { Tunnel, TunnelKeys } from './tunnel.js';
@@ -177,7 +177,7 @@ export interface NodeState {
   /** neighbours that answer, by neighbourKey() */
   readonly reachable: ReadonlySet<string>;
   /** routes that the kernel was told of, by prefix text */
-  readonly exported: ReadonlyMap<string, Prefix>;
+  readonly exported: ReadonlyMap<string, KernelExport>;
   /** routers with a session */
   readonly routers: ReadonlySet<string>;
   /** what of the other node of a pair the tables say */

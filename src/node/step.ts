@@ -5,6 +5,7 @@
 import type { Config } from '../config/config.js';
 import { announce, withdraw, withdrawAll } from '../routing/ari.js';
 import { importKernelRoutes } from '../routing/kernel.js';
+import { importedRoutes } from '../routing/policy.js';
 import type { Route } from '../routing/route.js';
 import { ecmpGroupKey, interfaceRoutes, staticRoutes } from '../routing/sources.js';
 import { changeRoutes, type RouteTable, replaceRoutes } from '../routing/table.js';
@@ -52,7 +53,21 @@ export type { Stepped } from './services.js';
 
 /** nowMs: of any clock that does not go back. */
 export function step(state: NodeState, event: NodeEvent, nowMs: number): Stepped {
-  return settleGroups(stepEvent(state, event, nowMs), nowMs);
+  return withImports(state, settleGroups(stepEvent(state, event, nowMs), nowMs), nowMs);
+}
+
+/** Once routes or policies changed, what instances take over from one another follows. */
+function withImports(before: NodeState, stepped: Stepped, nowMs: number): Stepped {
+  const { state } = stepped;
+  const { config, routes } = state;
+  if (config === null || (routes === before.routes && config === before.config)) return stepped;
+  const isImported = ({ importedFrom }: Route) => importedFrom !== undefined;
+  const imports = config.routingInstances.some(({ instanceImport }) => instanceImport.length > 0);
+  const did =
+    before.config?.routingInstances.some(({ instanceImport }) => instanceImport.length > 0) === true;
+  if (!imports && !did) return stepped;
+  const wanted = importedRoutes(routes, config.routingInstances, config.policyOptions, nowMs);
+  return rerouted(stepped, replaceRoutes(routes, isImported, wanted), nowMs);
 }
 
 function stepEvent(state: NodeState, event: NodeEvent, nowMs: number): Stepped {
@@ -186,7 +201,8 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
   const bfd = configureBfd(numbered, config, nowMs);
   const own: Route[] = [...interfaceRoutes(present, nowMs), ...wantedStatics(bfd.state, config, nowMs)];
   const routes = changeRoutes(state.routes, {
-    removeIf: (route) => route.protocol !== 'ari-ts' && route.protocol !== 'kernel' && !isSrgRoute(route),
+    removeIf: ({ protocol, importedFrom }) =>
+      protocol !== 'ari-ts' && protocol !== 'kernel' && protocol !== 'signal' && importedFrom === undefined,
     add: own,
   });
   const next: NodeState = { ...bfd.state, routes };
@@ -215,7 +231,11 @@ function bfdChanged(state: NodeState, nowMs: number): Stepped {
   const pair = state.config.highAvailability === null ? state : withDirty(state, 'icd');
   return rerouted(
     { state: pair, actions: [] },
-    replaceRoutes(state.routes, 'static', wantedStatics(state, state.config, nowMs)),
+    replaceRoutes(
+      state.routes,
+      ({ protocol, importedFrom }) => protocol === 'static' && importedFrom === undefined,
+      wantedStatics(state, state.config, nowMs),
+    ),
     nowMs,
   );
 }

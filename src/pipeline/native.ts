@@ -900,7 +900,7 @@ export interface NativeKernel {
   /** Into the route interface, replaced where there is one already. By prefix: null, or the code of what went wrong. */
   changeRoutes(
     add: boolean,
-    prefixes: PrefixBytes[],
+    prefixes: (PrefixBytes & { metric?: number })[],
     as: { table: number; protocol: number },
   ): (string | null)[];
   list(): KernelChange[];

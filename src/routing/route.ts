@@ -23,12 +23,22 @@ export type RouteNextHop =
   /** the destination itself is on this link */
   | { readonly kind: 'direct'; readonly interface: string }
   /** a neighbour, or an address that other routes of the instance lead to */
-  | { readonly kind: 'address'; readonly address: Address }
+  | {
+      readonly kind: 'address';
+      readonly address: Address;
+      /** where the address is looked up; the route's own when left out */
+      readonly routingInstance?: string;
+    }
   | { readonly kind: 'tunnel'; readonly tunnel: string; readonly interface: string }
   /** a virtual service: its group's members share what comes */
   | { readonly kind: 'group'; readonly group: string }
   /** neighbours, or addresses that lead to some, which share what comes: a group whose members they are */
-  | { readonly kind: 'ecmp'; readonly group: string; readonly addresses: readonly Address[] }
+  | {
+      readonly kind: 'ecmp';
+      readonly group: string;
+      readonly addresses: readonly Address[];
+      readonly routingInstance?: string;
+    }
   /** what the source address leads to in that routing instance */
   | { readonly kind: 'by-source'; readonly routingInstance: string }
   | { readonly kind: 'discard' };
@@ -42,6 +52,8 @@ export interface Route {
   readonly nextHop: RouteNextHop;
   /** its own; otherwise the protocol's */
   readonly preference?: number;
+  /** the instance that it was taken over from */
+  readonly importedFrom?: string;
   /** of the clock that was handed in, when it came */
   readonly sinceMs: number;
 }

@@ -5,13 +5,7 @@
  */
 import type { Address } from '../model/address.js';
 import { Prefix } from '../model/prefix.js';
-import {
-  type Adjacency,
-  preferenceOfRoute,
-  type Route,
-  type RouteNextHop,
-  type RouteProtocol,
-} from './route.js';
+import { type Adjacency, preferenceOfRoute, type Route, type RouteNextHop } from './route.js';
 
 /** By prefix text; never an empty list. */
 export type RoutesOfInstance = ReadonlyMap<string, readonly Route[]>;
@@ -66,10 +60,10 @@ export function changeRoutes(table: RouteTable, { add = [], removeIf }: RouteCha
   return next;
 }
 
-/** With these routes of a protocol and no others; those that are as before keep their age. */
+/** With these routes of a source and no others; those that are as before keep their age. */
 export function replaceRoutes(
   table: RouteTable,
-  protocol: RouteProtocol,
+  isOfSource: (route: Route) => boolean,
   wanted: readonly Route[],
 ): RouteTable {
   const keyOf = ({ routingInstance, prefix, origin }: Route) =>
@@ -79,14 +73,14 @@ export function replaceRoutes(
   for (const routes of table.values()) {
     for (const list of routes.values()) {
       for (const route of list) {
-        if (route.protocol !== protocol) continue;
+        if (!isOfSource(route)) continue;
         const next = byKey.get(keyOf(route));
         if (next !== undefined && isSameRoute(next, route)) kept.add(keyOf(route));
       }
     }
   }
   return changeRoutes(table, {
-    removeIf: (route) => route.protocol === protocol && !kept.has(keyOf(route)),
+    removeIf: (route) => isOfSource(route) && !kept.has(keyOf(route)),
     add: [...byKey].flatMap(([key, route]) => (kept.has(key) ? [] : [route])),
   });
 }
@@ -97,7 +91,7 @@ const isSameRoute = (a: Route, b: Route) =>
 function nextHopKey(nextHop: RouteNextHop): string {
   switch (nextHop.kind) {
     case 'address':
-      return `address ${nextHop.address}`;
+      return `address ${nextHop.address} ${nextHop.routingInstance ?? ''}`;
     case 'ecmp':
       return `ecmp ${nextHop.group} ${nextHop.addresses.join(' ')}`;
     default:
@@ -154,8 +148,10 @@ function makeResolver(table: RouteTable): Resolver {
       for (const { nextHop } of list) {
         if (nextHop.kind === 'direct') return { interface: nextHop.interface, address };
         if (nextHop.kind !== 'address' && nextHop.kind !== 'ecmp') return null;
+        const where = nextHop.routingInstance ?? routingInstance;
         for (const next of nextHop.kind === 'address' ? [nextHop.address] : nextHop.addresses) {
-          const through = next.equals(address) ? null : resolve(routingInstance, next, depth + 1);
+          const isItself = where === routingInstance && next.equals(address);
+          const through = isItself ? null : resolve(where, next, depth + 1);
           if (through !== null) return through;
         }
       }
@@ -202,10 +198,11 @@ export function activeRoutes(
 const needsAdjacency = ({ nextHop }: Route) => nextHop.kind === 'address' || nextHop.kind === 'ecmp';
 
 function adjacencyOf({ nextHop, routingInstance }: Route, resolve: Resolver): Adjacency | null {
-  if (nextHop.kind === 'address') return resolve(routingInstance, nextHop.address);
-  if (nextHop.kind !== 'ecmp') return null;
+  if (nextHop.kind !== 'address' && nextHop.kind !== 'ecmp') return null;
+  const where = nextHop.routingInstance ?? routingInstance;
+  if (nextHop.kind === 'address') return resolve(where, nextHop.address);
   for (const address of nextHop.addresses) {
-    const found = resolve(routingInstance, address);
+    const found = resolve(where, address);
     if (found !== null) return found;
   }
   return null;

@@ -21,6 +21,7 @@ describe('routing-options.kernel', () => {
   it('has a table, a protocol and an interface by itself', () => {
     expect(kernelOf('{ export: ari-ts }')).toEqual({
       export: ['ari-ts'],
+      exportPolicy: [],
       import: false,
       interface: 'penstock0',
       table: 100,
@@ -33,6 +34,7 @@ describe('routing-options.kernel', () => {
       '{ export: [tunnel-endpoint, ari-ts, ari-ts], import, interface: anycast0, table: 4000, protocol: 77 }';
     expect(kernelOf(section)).toEqual({
       export: ['tunnel-endpoint', 'ari-ts'],
+      exportPolicy: [],
       import: true,
       interface: 'anycast0',
       table: 4000,
@@ -50,7 +52,7 @@ describe('routing-options.kernel', () => {
       'a kind that there is not',
       '{ export: ari }',
       [
-        '27:21: routing-options.kernel.export.0: ari is not known; write ari-ts, virtual-service or tunnel-endpoint',
+        '27:21: routing-options.kernel.export.0: ari is not known; write ari-ts, virtual-service, tunnel-endpoint, static, direct or signal',
       ],
     ],
     [

@@ -88,6 +88,7 @@ describe('loadConfig', () => {
       {
         name: 'default',
         instanceType: 'default',
+        instanceImport: [],
         staticRoutes: [
           {
             prefix: '10.20.0.0/16',

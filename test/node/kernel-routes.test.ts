@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AddedSa, NodeAction, NodeEvent } from '../../dist/node/event.js';
+import type { AddedSa, KernelExport, NodeAction, NodeEvent } from '../../dist/node/event.js';
 import type { NodeState } from '../../dist/node/state.js';
 import { flush, step } from '../../dist/node/step.js';
 import { manualTunnels } from '../../dist/node/tunnel.js';
@@ -9,10 +9,11 @@ const exporting = (kinds: string, text: string) =>
   text.includes('routing-options:\n')
     ? text.replace('routing-options:\n', `routing-options:\n  kernel: { export: [${kinds}] }\n`)
     : `${text}routing-options: { kernel: { export: [${kinds}] } }\n`;
+const routeText = ({ prefix, metric }: KernelExport) => `${prefix}${metric === 0 ? '' : ` metric ${metric}`}`;
 const changes = (actions: readonly NodeAction[]) =>
   ofKind(actions, 'kernel-routes').map(({ add, remove }) => ({
-    add: add.map(String),
-    remove: remove.map(String),
+    add: add.map(routeText),
+    remove: remove.map(routeText),
   }));
 
 /** The tunnels of the text keyed and their SAs taken by the native core. */

@@ -2,6 +2,7 @@ import type { Address } from '../../model/address.js';
 import type { InterfaceConfig, KernelRoutesConfig, PortConfig } from '../config.js';
 import { limits } from '../limits.js';
 import type { Context } from './context.js';
+import { policyChain } from './policy-options.js';
 
 const path = ['routing-options', 'kernel'];
 
@@ -52,8 +53,24 @@ export function compileKernelRoutes(
       [...path, 'protocol'],
       `${protocolNumber} is ${owner}'s; choose another, e.g. ${protocol.fallback}`,
     );
+  const exportPolicy = policyChain(context, [...path, 'export-policy'], section['export-policy']);
+  if (exportPolicy.length > 0 && kinds.length === 0)
+    context.report([...path, 'export-policy'], 'decides about nothing; write export, too', 'key');
+  for (const [i, name] of exportPolicy.entries()) {
+    const statement = context.document['policy-options']?.['policy-statement']?.[name];
+    const terms = [
+      ...(statement?.term ?? []),
+      ...(statement?.then === undefined ? [] : [{ then: statement.then }]),
+    ];
+    if (terms.some(({ then }) => then['next-hop'] !== undefined))
+      context.report(
+        [...path, 'export-policy', i],
+        `${name} sets a next-hop, which the kernel's routes do not have; let the routing daemon set it`,
+      );
+  }
   return {
     export: kinds,
+    exportPolicy,
     import: section.import !== undefined,
     interface: name,
     table: tableNumber,
@@ -68,6 +85,7 @@ function lacking(
   interfaces: readonly InterfaceConfig[],
   tunnelEnds: readonly Address[],
 ): string | undefined {
+  if (kind === 'static' || kind === 'direct' || kind === 'signal') return undefined;
   if (kind === 'virtual-service') {
     const instances = context.document.services?.['traffic-load-balance']?.instance ?? {};
     const has = Object.values(instances).some(

@@ -1,10 +1,10 @@
-import type { Prefix } from '../../model/prefix.js';
-import { parsePrefix } from '../address.js';
+import { type Prefix, prefixHolds } from '../../model/prefix.js';
 import type { HashConfig, LoadBalance } from '../config.js';
 import type { Path } from '../problem.js';
 import type { ConfigDocument } from '../schema.js';
 import type { Context } from './context.js';
 import { checkNames } from './filters.js';
+import { prefixMatches } from './policy-options.js';
 
 type PolicyDocument = NonNullable<NonNullable<ConfigDocument['policy-options']>['policy-statement']>[string];
 type From = NonNullable<PolicyDocument['from']>;
@@ -19,22 +19,26 @@ export function loadBalancing(context: Context): (prefix: Prefix) => LoadBalance
   const { document } = context;
   const policies = document['policy-options']?.['policy-statement'] ?? {};
   const exported = document['routing-options']?.['forwarding-table']?.export ?? [];
-  const lists = new Map(
-    Object.entries(document['policy-options']?.['prefix-list'] ?? {}).map(([name, texts]) => [
-      name,
-      texts.map((text) => parsePrefix(text)!),
-    ]),
-  );
   for (const [name, policy] of Object.entries(policies)) checkPolicy(context, name, policy);
   const chain = exported.flatMap((name, i): Term[] => {
     const at = ['routing-options', 'forwarding-table', 'export', i];
     context.refer(at, 'policy statement', name, ['policy-options', 'policy-statement']);
-    return Object.hasOwn(policies, name) ? termsOf(policies[name]!) : [];
+    const terms = Object.hasOwn(policies, name) ? termsOf(policies[name]!) : [];
+    if (
+      terms.some(
+        (term) =>
+          term.from?.instance !== undefined ||
+          term.from?.metric !== undefined ||
+          term.from?.condition !== undefined,
+      )
+    )
+      context.report(at, `${name} asks for more than prefixes, which load balancing does not go by`);
+    return terms;
   });
   return (prefix) => {
     let found: LoadBalance = 'per-packet';
     for (const { from, then } of chain) {
-      if (!matches(from, prefix, lists)) continue;
+      if (!matches(context, from, prefix)) continue;
       const said = then['load-balance'];
       // every group is consistent here, so the word takes nothing from one that names the key
       if (said !== undefined && (said !== 'consistent-hash' || found === 'per-packet')) found = said;
@@ -77,21 +81,9 @@ function checkPolicy(context: Context, name: string, policy: PolicyDocument): vo
   }
 }
 
-function matches(
-  from: From | undefined,
-  prefix: Prefix,
-  lists: ReadonlyMap<string, readonly Prefix[]>,
-): boolean {
-  if (from === undefined) return true;
-  const named = (from['prefix-list'] ?? []).map((list) => [list, 'exact'] as const);
-  const filters = [...named, ...Object.entries(from['prefix-list-filter'] ?? {})];
-  if (filters.length === 0) return true;
-  return filters.some(([list, how]) => (lists.get(list) ?? []).some((entry) => holds(entry, prefix, how)));
-}
-
-function holds(entry: Prefix, prefix: Prefix, how: 'exact' | 'longer' | 'orlonger'): boolean {
-  if (entry.equals(prefix)) return how !== 'longer';
-  return how !== 'exact' && entry.length < prefix.length && entry.contains(prefix.address);
+function matches(context: Context, from: From | undefined, prefix: Prefix): boolean {
+  const filters = from === undefined ? [] : prefixMatches(context, from);
+  return filters.length === 0 || filters.some((filter) => prefixHolds(filter, prefix));
 }
 
 /** Of ECMP groups: forwarding-options enhanced-hash-key. */

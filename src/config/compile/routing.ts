@@ -16,6 +16,7 @@ import { type BfdDocument, nextHopSession } from './bfd.js';
 import type { Context } from './context.js';
 import type { Reach } from './interfaces.js';
 import { ecmpHash, loadBalancing } from './policy.js';
+import { policyChain } from './policy-options.js';
 
 type RoutingOptions = NonNullable<ConfigDocument['routing-options']>;
 
@@ -53,6 +54,11 @@ export function compileRoutingInstances(context: Context, reach: Reach): Routing
     {
       name: 'default',
       instanceType: 'default',
+      instanceImport: policyChain(
+        context,
+        ['routing-options', 'instance-import'],
+        document['routing-options']?.['instance-import'],
+      ),
       staticRoutes: staticRoutes(
         context,
         ['routing-options'],
@@ -68,6 +74,11 @@ export function compileRoutingInstances(context: Context, reach: Reach): Routing
     found.push({
       name,
       instanceType: instance['instance-type'],
+      instanceImport: policyChain(
+        context,
+        [...path, 'instance-import'],
+        instance['routing-options']?.['instance-import'],
+      ),
       staticRoutes: staticRoutes(context, path, instance['routing-options'], name, reach, balance),
     });
   }

@@ -9,7 +9,11 @@ import type { ForwardingEntryView, NextHopView, RouteView, Views } from './views
 /** Every route of every instance, best first for each prefix. params.table: one instance only. */
 export function showRoutes(
   { state, nowMs }: NodeView,
-  params: { table?: string | undefined },
+  params: {
+    table?: string | undefined;
+    destination?: string | undefined;
+    protocol?: string | undefined;
+  },
 ): Views['route'] {
   const resolve = adjacencies(state.routes);
   const active = new Set(
@@ -19,7 +23,12 @@ export function showRoutes(
   for (const [instance, prefixes] of state.routes) {
     if (params.table !== undefined && params.table !== instance) continue;
     for (const list of prefixes.values()) {
-      for (const route of list) routes.push(viewOf(state, route, active.has(route), resolve, nowMs));
+      for (const route of list) {
+        if (params.destination !== undefined && String(route.prefix.network()) !== params.destination)
+          continue;
+        if (params.protocol !== undefined && route.protocol !== params.protocol) continue;
+        routes.push(viewOf(state, route, active.has(route), resolve, nowMs));
+      }
     }
   }
   return { routes: routes.sort(byTableAndPrefix) };
@@ -33,7 +42,8 @@ function viewOf(
   nowMs: number,
 ): RouteView {
   const { routingInstance, prefix, protocol, origin, nextHop, sinceMs } = route;
-  const adjacency = nextHop.kind === 'address' ? resolve(routingInstance, nextHop.address) : null;
+  const adjacency =
+    nextHop.kind === 'address' ? resolve(nextHop.routingInstance ?? routingInstance, nextHop.address) : null;
   const named: Record<typeof nextHop.kind, () => [text: string, via: string | null]> = {
     local: () => ['Local', origin],
     direct: () => ['', origin],
@@ -59,6 +69,8 @@ function viewOf(
       (nextHop.kind === 'ecmp' && nextHops.every((each) => each.via === null)),
     protocol,
     preference: preferenceOfRoute(route),
+    kernelMetric: active ? (state.exported.get(String(prefix.network()))?.metric ?? null) : null,
+    importedFrom: route.importedFrom ?? null,
     ageSeconds: Math.max(0, Math.floor((nowMs - sinceMs) / 1000)),
     nextHop: text,
     via,

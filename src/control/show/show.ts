@@ -37,7 +37,10 @@ const views: { readonly [V in ViewName]: (node: NodeView, params: unknown) => Vi
   ),
   'services-redundancy-group': view(z.strictObject({ group: z.string().max(4) }), showRedundancyGroup),
   'data-plane-statistics': view(z.strictObject({}), showDataPlaneStatistics),
-  route: view(z.strictObject({ table: name }), showRoutes),
+  route: view(
+    z.strictObject({ table: name, destination: z.string().max(63).optional(), protocol: name }),
+    showRoutes,
+  ),
   session: view(
     z.strictObject({
       worker: z.int().min(0).optional(),

@@ -11,6 +11,10 @@ export interface RouteView {
   readonly hidden: boolean;
   readonly protocol: string;
   readonly preference: number;
+  /** of an exported one, as the kernel has it: MED, and ten million for each AS number prepended; null: not exported */
+  readonly kernelMetric: number | null;
+  /** the routing instance that it was taken over from; null: it is its own */
+  readonly importedFrom: string | null;
   readonly ageSeconds: number;
   /** e.g. an address, or 'Local' */
   readonly nextHop: string;
