@@ -201,8 +201,11 @@ function configured(state: NodeState, config: Config, setup: Setup, nowMs: numbe
   const bfd = configureBfd(numbered, config, nowMs);
   const own: Route[] = [...interfaceRoutes(present, nowMs), ...wantedStatics(bfd.state, config, nowMs)];
   const routes = changeRoutes(state.routes, {
-    removeIf: ({ protocol, importedFrom }) =>
-      protocol !== 'ari-ts' && protocol !== 'kernel' && protocol !== 'signal' && importedFrom === undefined,
+    removeIf: (route) =>
+      route.protocol !== 'ari-ts' &&
+      route.protocol !== 'kernel' &&
+      !isSrgRoute(route) &&
+      route.importedFrom === undefined,
     add: own,
   });
   const next: NodeState = { ...bfd.state, routes };

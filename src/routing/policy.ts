@@ -121,7 +121,7 @@ export function importedRoutes(
         routingInstance: name,
         prefix,
         protocol,
-        origin: `${origin} of ${routingInstance}`,
+        origin: `from ${routingInstance}: ${origin}`,
         nextHop:
           verdict.nextHop === null ? fromElsewhere(nextHop, routingInstance) : nextHopOf(verdict.nextHop),
         preference: verdict.preference ?? preferenceOfRoute(route),
