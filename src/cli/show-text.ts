@@ -74,8 +74,8 @@ function routeText({ routes }: Views['route']): Lines {
       } = route;
       const protocolName = names[protocol] ?? protocol.charAt(0).toUpperCase() + protocol.slice(1);
       const from = protocol === 'ari-ts' && nextHop !== `Tunnel ${origin}` ? `, from ${origin}` : '';
-      const metric = kernelMetric === null || kernelMetric === 0 ? '' : `, metric ${kernelMetric}`;
-      const taken = importedFrom === null ? '' : `, imported from ${importedFrom}`;
+      const metric = kernelMetric ? `, metric ${kernelMetric}` : '';
+      const taken = importedFrom ? `, imported from ${importedFrom}` : '';
       const head = `${active ? '*' : ' '}[${protocolName}/${preference}] ${age(ageSeconds)}${metric}${from}${taken}`;
       lines.push(`${(prefix === last ? '' : prefix).padEnd(width)} ${head}`);
       const hops =

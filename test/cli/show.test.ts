@@ -59,7 +59,7 @@ describe('what show understands', () => {
     ['rute', /^2 nothing to show called rute; did you mean route\?$/],
     ['security', /^2 nothing to show called security; /],
     ['security flow', /^2 nothing to show called security flow; /],
-    ['route instance x', /^2 show route takes table NAME, not instance$/],
+    ['route instance x', /^2 show route takes table NAME, destination NAME, protocol NAME, not instance$/],
     ['workers 1', /^2 show workers takes nothing more, not 1$/],
     ['tlb instance', /^2 show services traffic-load-balance statistics instance wants a name$/],
     ['srg', /^2 show chassis high-availability services-redundancy-group wants one number behind it$/],
