@@ -84,6 +84,8 @@ describe('tables in the reference’s words', () => {
       active: true,
       hidden: false,
       ageSeconds: 12_810,
+      kernelMetric: null,
+      importedFrom: null,
       nextHops: [],
     } as const;
     const lines = showText('route', {
