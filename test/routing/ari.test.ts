@@ -93,6 +93,7 @@ describe('routes of a configuration', () => {
       {
         name: 'default',
         instanceType: 'default' as const,
+        instanceImport: [],
         staticRoutes: [
           {
             prefix: prefix('10.7.0.0/16'),
