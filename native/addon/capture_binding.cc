@@ -72,7 +72,7 @@ void PlaneBinding::set_capture(const Napi::CallbackInfo& info) {
   const Arg bytes = options.get("ringBytes");
   const auto ring = bytes.integer<uint32_t>(kLeastRing, kMostRing);
   if ((ring & (ring - 1)) != 0) bytes.range_error("a power of two expected");
-  node.set_tap(std::make_unique<Tap>(plane().pool(), plane().workers(), read_filter(filter), ring));
+  node.set_tap(std::make_unique<Tap>(plane().pool(), plane().most_workers(), read_filter(filter), ring));
 }
 
 Napi::Value PlaneBinding::take_captured(const Napi::CallbackInfo& info) {

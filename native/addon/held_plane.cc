@@ -7,7 +7,7 @@ namespace {
 std::atomic<uint32_t> alive_count{0};
 }
 
-HeldPlane::HeldPlane(const PlaneOptions& options) : Plane(options), owners_(options.workers) {
+HeldPlane::HeldPlane(const PlaneOptions& options) : Plane(options), owners_(most_workers()) {
   alive_count.fetch_add(1);
 }
 

@@ -14,6 +14,8 @@ constexpr int64_t kMostInjected = 3328;  // bytes: a chunk less its headroom and
 PlaneOptions read_options(const Arg& options) {
   PlaneOptions out;
   out.workers = options.get("workers").integer<uint32_t>(1, kMostWorkers);
+  const Arg most = options.get("mostWorkers");
+  if (!most.missing()) out.most_workers = most.integer<uint32_t>(out.workers, kMostWorkers);
   out.frames_per_worker = options.get("framesPerWorker").integer<uint32_t>(int64_t{2} * kBurst, kMostFrames);
   out.control_frames = options.get("controlFrames").integer<uint32_t>(kBurst, kMostFrames);
   const Arg jumbos = options.get("jumbosPerWorker");
@@ -97,6 +99,9 @@ Napi::Function PlaneBinding::define(Napi::Env env) {
                          InstanceMethod<&Self::inject>("inject"),
                          InstanceMethod<&Self::originate>("originate"),
                          InstanceMethod<&Self::collect>("collect"),
+                         InstanceMethod<&Self::grow>("grow"),
+                         InstanceMethod<&Self::spread_flows>("spreadFlows"),
+                         InstanceMethod<&Self::flows_moving>("flowsMoving"),
                          InstanceMethod<&Self::worker_status>("workerStatus"),
                          InstanceMethod<&Self::frames_in_use>("framesInUse"),
                          InstanceMethod<&Self::stop>("stop"),
@@ -230,6 +235,21 @@ Napi::Value PlaneBinding::originate(const Napi::CallbackInfo& info) {
   }
   if (taken > 0) plane().wake();
   return Napi::Number::New(info.Env(), taken);
+}
+
+void PlaneBinding::grow(const Napi::CallbackInfo& info) {
+  const Arg workers(info, 0, "grow.workers");
+  HeldPlane& held = plane();
+  const std::string error = held.grow(workers.integer<uint32_t>(held.workers(), held.most_workers()));
+  if (!error.empty()) throw Napi::Error::New(info.Env(), error);
+}
+
+void PlaneBinding::spread_flows(const Napi::CallbackInfo&) {
+  plane().spread_flows();
+}
+
+Napi::Value PlaneBinding::flows_moving(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), plane().flows_moving());
 }
 
 void PlaneBinding::collect(const Napi::CallbackInfo&) {

@@ -55,6 +55,9 @@ class PlaneBinding : public Napi::ObjectWrap<PlaneBinding> {
   Napi::Value take_punts(const Napi::CallbackInfo& info);
   Napi::Value inject(const Napi::CallbackInfo& info);
   Napi::Value originate(const Napi::CallbackInfo& info);
+  void grow(const Napi::CallbackInfo& info);
+  void spread_flows(const Napi::CallbackInfo& info);
+  Napi::Value flows_moving(const Napi::CallbackInfo& info);
   void collect(const Napi::CallbackInfo& info);
   Napi::Value worker_status(const Napi::CallbackInfo& info);
   Napi::Value frames_in_use(const Napi::CallbackInfo& info);

@@ -116,7 +116,7 @@ Napi::Value PlaneBinding::add_forwarder(const Napi::CallbackInfo& info) {
   if (!flow_limit.missing()) limits.flow_limit = flow_limit.integer<uint32_t>(0, 10'000'000);
   limits.audited_keys = options.get("auditedKeys").integer<uint32_t>(0, 1 << 20);
   if (held.nodes() >= kMostNodes) throw Napi::RangeError::New(Env(), "addForwarder: the plane is full");
-  auto node = std::make_unique<Forwarder>(name, held.workers(), limits);
+  auto node = std::make_unique<Forwarder>(name, held.workers(), held.most_workers(), limits);
   known_.push_back({node.get(), nullptr, limits});
   return Napi::Number::New(info.Env(), held.add_node(std::move(node)));
 }
@@ -127,7 +127,7 @@ Napi::Value PlaneBinding::add_host(const Napi::CallbackInfo& info) {
   const std::string name = options.get("name").text();
   HostOptions host = read_host(options);
   if (held.nodes() >= kMostNodes) throw Napi::RangeError::New(Env(), "addHost: the plane is full");
-  auto node = std::make_unique<Host>(name, held.workers(), std::move(host));
+  auto node = std::make_unique<Host>(name, held.workers(), held.most_workers(), std::move(host));
   known_.push_back({nullptr, node.get(), {}});
   return Napi::Number::New(info.Env(), held.add_node(std::move(node)));
 }
@@ -142,7 +142,7 @@ Napi::Value PlaneBinding::add_wire(const Napi::CallbackInfo& info) {
   if (known_[node_id(first)].host != nullptr || known_[node_id(second)].host != nullptr)
     idle_plane("addWire");
   const uint32_t capacity = power_of_two(Arg(info, 2, "addWire.capacity"), 2, 1 << 20);
-  const auto wire = std::make_shared<MemoryWire>(capacity, held.workers());
+  const auto wire = std::make_shared<MemoryWire>(capacity, held.most_workers());
   const auto end = [&](uint32_t side) {
     std::vector<std::unique_ptr<Port>> ports;
     for (uint32_t w = 0; w < held.workers(); ++w) ports.push_back(MemoryWire::end(wire, side, w));
@@ -160,6 +160,7 @@ Napi::Value PlaneBinding::add_packet_socket(const Napi::CallbackInfo& info) {
   AfPacketOptions options;
   options.interface = Arg(info, 1, "addPacketSocket.interfaceName").text(kLongestInterfaceName);
   options.workers = held.workers();
+  options.most_workers = held.most_workers();
   const Arg promiscuous(info, 2, "addPacketSocket.promiscuous");
   options.promiscuous = !promiscuous.missing() && promiscuous.boolean();
   AfPacketPorts opened = AfPacketPort::open(options);
@@ -182,6 +183,7 @@ Napi::Value PlaneBinding::add_xdp_socket(const Napi::CallbackInfo& info) {
   AfXdpOptions options;
   options.interface = Arg(info, 1, "addXdpSocket.interfaceName").text(kLongestInterfaceName);
   options.workers = held.workers();
+  options.most_workers = held.most_workers();
   const Arg promiscuous(info, 2, "addXdpSocket.promiscuous");
   options.promiscuous = !promiscuous.missing() && promiscuous.boolean();
   options.sizes.receive = options.sizes.fill = ring_of(held.options().frames_per_worker);
@@ -201,6 +203,7 @@ Napi::Value PlaneBinding::add_tun(const Napi::CallbackInfo& info) {
   options.tap = wanted.get("tap").boolean();
   options.mtu = wanted.get("mtu").integer<uint32_t>(576, 9600);
   options.workers = held.workers();
+  options.most_workers = held.most_workers();
   const Arg mac = wanted.get("mac");
   if (!mac.missing()) std::memcpy(options.mac, mac.bytes({6}).data, 6);
   TunPorts opened = TunPort::open(options);

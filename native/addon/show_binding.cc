@@ -147,7 +147,7 @@ Napi::Value PlaneBinding::flow_count(const Napi::CallbackInfo& info) {
 Napi::Value PlaneBinding::counters(const Napi::CallbackInfo& info) {
   Node& target = node(Arg(info, 0, "counters.node"));
   Counters* rows = &target.counters(0);
-  const size_t bytes = plane().workers() * sizeof(Counters);
+  const size_t bytes = plane().most_workers() * sizeof(Counters);
   const Napi::ArrayBuffer buffer = view(info.Env(), plane_, rows, bytes);
   return Napi::BigUint64Array::New(info.Env(), bytes / sizeof(uint64_t), buffer, 0);
 }

@@ -168,6 +168,23 @@ void workers_share_by_flow() {
   shell("ip link del fa");
 }
 
+void a_worker_joins_under_load() {
+  make_pair("ja", "jb");
+  auto sender = open_one("ja");
+  AfPacketOptions options;
+  options.interface = "jb";
+  options.most_workers = 2;
+  FramePool pool({4096, 4096});
+  auto opened = AfPacketPort::open(options);
+  const uint8_t mac[6] = {2, 0, 0, 0, 0, 2};
+  joins_under_load(pool, *opened.ports[0], *sender, mac, [](Port& port) { port.begin(); });
+  opened.ports.clear();
+  std::string error;
+  CHECK(open_one("ja")->further(1, error) == nullptr);
+  CHECK(error.find("opened for one worker") != std::string::npos);
+  shell("ip link del ja");
+}
+
 void an_interface_that_vanishes() {
   make_pair("ga", "gb");
   Cache held;
@@ -380,6 +397,7 @@ int main() {
   RUN(frames_cross_unchanged);
   RUN(tags_are_put_back);
   RUN(workers_share_by_flow);
+  RUN(a_worker_joins_under_load);
   RUN(an_interface_that_vanishes);
   RUN(kernel_hosts_talk_through_ports);
   FINISH();

@@ -193,6 +193,35 @@ void what_is_not_ours_is_the_kernels() {
   shell("ip link del oa");
 }
 
+// One more worker than at first, on an interface with fewer queues than workers and with as many.
+void a_worker_joins_under_load() {
+  for (const uint32_t queues : {1u, 2u}) {
+    const std::string count = std::to_string(queues);
+    shell("ip link add ja numrxqueues " + count + " numtxqueues " + count +
+          " type veth peer name jb numrxqueues " + count + " numtxqueues " + count);
+    for (const char* name : {"ja", "jb"}) shell(std::string("ip link set ") + name + " addrgenmode none up");
+    FramePool pool({8192, 8192});
+    {
+      AfXdpOptions options;
+      options.interface = "ja";
+      options.most_workers = 2;
+      AfXdpPorts opened = AfXdpPort::open(options, pool);
+      CHECK_EQ(opened.ports.size(), 1u);
+      AfXdpPort& first = *opened.ports[0];
+      PortOwners owners;
+      first.mac(owners.mac);
+      owners.buckets.resize(1024);
+      first.set_owners(owners);
+      auto sender = open_packet("jb");
+      joins_under_load(pool, first, *sender, owners.mac, [&](Port&) {
+        for (uint32_t b = 0; b < 1024; ++b) owners.buckets[b] = static_cast<uint8_t>(b % 2);
+        first.set_owners(owners);
+      });
+    }
+    shell("ip link del ja");
+  }
+}
+
 // Each tunnel's packets at its worker, flows by a hash that both directions share, IKE at the first worker;
 // with one queue for all workers, and with a queue each.
 void packets_come_to_their_owner() {
@@ -209,6 +238,8 @@ void packets_come_to_their_owner() {
       PortOwners owners;
       opened.ports[0]->mac(owners.mac);
       for (uint32_t spi = 0; spi < 64; ++spi) owners.spis.push_back({0x1000 + spi, spi % 2});
+      for (uint32_t bucket = 0; bucket < 1024; ++bucket)
+        owners.buckets.push_back(static_cast<uint8_t>(bucket % 2));
       opened.ports[0]->set_owners(owners);
       Cache sender;
       auto b = open_packet("sb");
@@ -440,6 +471,7 @@ int main() {
   RUN(frames_cross_unchanged);
   RUN(what_is_not_ours_is_the_kernels);
   RUN(packets_come_to_their_owner);
+  RUN(a_worker_joins_under_load);
   RUN(jumbo_frames_cross);
   RUN(an_interface_that_vanishes);
   RUN(a_killed_process_leaves_nothing);

@@ -74,14 +74,15 @@ struct Build {
 };
 
 struct Lab {
-  explicit Lab(uint32_t workers = 1, uint32_t frames = 2048) : plane({workers, frames, 64, 1024}) {}
+  explicit Lab(uint32_t workers = 1, uint32_t frames = 2048, uint32_t most_workers = 0)
+      : plane({workers, frames, 64, 1024, 0, most_workers}) {}
 
   Forwarder& forwarder(const std::string& name, ForwarderOptions options = {}) {
     options.neighbour_limit = std::min(options.neighbour_limit, 256u);
     options.sa_limit = std::min(options.sa_limit, 64u);
     options.statistics = 64;
     options.sessions.limit = std::min(options.sessions.limit, 4096u);
-    auto node = std::make_unique<Forwarder>(name, plane.workers(), options);
+    auto node = std::make_unique<Forwarder>(name, plane.workers(), plane.most_workers(), options);
     Forwarder& made = *node;
     plane.add_node(std::move(node));
     return made;
@@ -95,13 +96,13 @@ struct Lab {
     options.gateway_mac[5] = gateway_mac;
     options.flows = std::move(flows);
     options.sizes = std::move(sizes);
-    auto node = std::make_unique<Host>(name, plane.workers(), options);
+    auto node = std::make_unique<Host>(name, plane.workers(), plane.most_workers(), options);
     Host& made = *node;
     plane.add_node(std::move(node));
     return made;
   }
   std::shared_ptr<MemoryWire> wire(Node& a, Node& b, uint32_t capacity = 512) {
-    auto made = std::make_shared<MemoryWire>(capacity, plane.workers());
+    auto made = std::make_shared<MemoryWire>(capacity, plane.most_workers());
     for (uint32_t side = 0; side < 2; ++side) {
       std::vector<std::unique_ptr<Port>> ports;
       for (uint32_t w = 0; w < plane.workers(); ++w) ports.push_back(MemoryWire::end(made, side, w));

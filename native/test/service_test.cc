@@ -45,13 +45,15 @@ struct ServiceLab : Lab {
     made.flow_limit = 4096;
     return made;
   }
-  ServiceLab(uint32_t workers, uint32_t count, bool is_v4)
-      : Lab(workers), members(count), v4(is_v4), router(forwarder("lb", options())) {
+  ServiceLab(uint32_t workers, uint32_t count, bool is_v4, uint32_t most_workers = 0)
+      : Lab(workers, 2048, most_workers), members(count), v4(is_v4), router(forwarder("lb", options())) {
     for (uint32_t side = 0; side < 2; ++side) {
-      wires[side] = std::make_shared<MemoryWire>(512, workers);
+      wires[side] = std::make_shared<MemoryWire>(512, plane.most_workers());
       std::vector<std::unique_ptr<Port>> ports;
       for (uint32_t w = 0; w < workers; ++w) {
         ports.push_back(MemoryWire::end(wires[side], 0, w));
+      }
+      for (uint32_t w = 0; w < plane.most_workers(); ++w) {
         ends[side].push_back(MemoryWire::end(wires[side], 1, w));
       }
       router.add_port(std::move(ports));
@@ -238,6 +240,68 @@ void flows_have_one_owner(uint32_t workers, bool v4) {
   CHECK_EQ(lab.router.total(Counter::flows_forgotten), static_cast<uint64_t>(kFlows));
 }
 
+// More workers than before: what is remembered goes along, and so do fragments' ports.
+void flows_move_to_further_workers(bool v4) {
+  ServiceLab lab(1, 4, v4, 3);
+  lab.publish(HashKey::kFiveTuple, in_turn(4), ForwardingMode::kTranslate, true);
+  constexpr uint32_t kFlows = 200;
+  const auto send_all = [&](uint32_t workers) {
+    for (uint32_t n = 0; n < kFlows; ++n) {
+      lab.send(0, n % workers,
+               lab.udp(lab.client(n), static_cast<uint16_t>(1000 + n), lab.service(), 53, 32));
+    }
+    return lab.left(1);
+  };
+  std::map<uint32_t, uint8_t> member;
+  for (const Packet& packet : send_all(1)) member[packet.bytes[v4 ? 15 : 23]] = packet.member;
+  CHECK_EQ(member.size(), static_cast<size_t>(kFlows));
+  for (uint32_t n = 0; n < 50; ++n) {
+    lab.send(0, 0,
+             lab.udp(lab.client(n), static_cast<uint16_t>(1000 + n), lab.service(), 53, 800, 1, 70'000 + n));
+  }
+  CHECK_EQ(lab.left(1).size(), 50u);
+  CHECK_EQ(lab.plane.grow(3), std::string());
+  lab.plane.spread_flows();
+  for (uint32_t n = 0; n < kFlows; ++n) {  // some before, some behind what moves
+    lab.send(0, n % 3, lab.udp(lab.client(n), static_cast<uint16_t>(1000 + n), lab.service(), 53, 32));
+    if (n % 20 == 0) lab.run(1);
+  }
+  const auto meanwhile = lab.left(1);
+  CHECK_EQ(meanwhile.size(), static_cast<size_t>(kFlows));
+  for (const Packet& packet : meanwhile) CHECK_EQ(packet.member, member[packet.bytes[v4 ? 15 : 23]]);
+  CHECK(!lab.plane.flows_moving());
+  for (uint32_t w = 0; w < 3; ++w) CHECK(lab.router.flows(w)->size() > kFlows / 5);
+  CHECK_EQ(lab.remembered(), kFlows);
+  CHECK_EQ(lab.router.total(Counter::flows_remembered), static_cast<uint64_t>(kFlows));
+  for (uint32_t n = 0; n < 50; ++n) {  // of datagrams that had begun before
+    lab.send(0, n % 3,
+             lab.udp(lab.client(n), static_cast<uint16_t>(1000 + n), lab.service(), 53, 800, 2, 70'000 + n));
+  }
+  CHECK_EQ(lab.left(1).size(), 50u);
+  CHECK_EQ(lab.router.total(Counter::fragment), 0u);
+  // The table turns round: who was forgotten would go elsewhere.
+  auto slots = in_turn(4);
+  std::reverse(slots.begin(), slots.end());
+  lab.publish(HashKey::kFiveTuple, slots, ForwardingMode::kTranslate, true);
+  for (const Packet& packet : send_all(3)) CHECK_EQ(packet.member, member[packet.bytes[v4 ? 15 : 23]]);
+  for (uint32_t n = 0; n < kFlows; ++n) {
+    lab.send(1, n % 3,
+             lab.udp(lab.real(member[n] - 0x20u), 53, lab.client(n), static_cast<uint16_t>(1000 + n), 40));
+  }
+  const auto back = lab.left(0);
+  CHECK_EQ(back.size(), static_cast<size_t>(kFlows));
+  for (const Packet& packet : back) CHECK(lab.source_of(packet) == lab.service());
+  lab.run(2);
+  CHECK_EQ(lab.plane.frames_in_use(), 0u);
+  CHECK_EQ(lab.router.total(Counter::handed_over), lab.router.total(Counter::taken_over));
+}
+void flows_move_v4() {
+  flows_move_to_further_workers(true);
+}
+void flows_move_v6() {
+  flows_move_to_further_workers(false);
+}
+
 // With port keys: a first fragment goes as its flow, the later ones go with it, and one of a datagram that
 // was not seen is dropped by name. With address keys nothing is asked.
 void fragments_go_together(uint32_t workers, bool v4, ForwardingMode mode) {
@@ -377,6 +441,8 @@ int main() {
   RUN(fragment_memory_forgets);
   RUN(on_one_worker);
   RUN(on_three_workers);
+  RUN(flows_move_v4);
+  RUN(flows_move_v6);
   RUN(weights_mean_what_they_say);
   RUN(tunnels_cut_what_may_be_cut);
   FINISH();

@@ -63,6 +63,53 @@ unsigned expire_all(SessionTable& table, uint64_t now, unsigned* closed = nullpt
   return ended;
 }
 
+// What another table had: keys, state and counters to the last bit, and the time that it was idle for.
+void a_session_changes_its_table() {
+  for (const bool v6 : {false, true}) {
+    SessionTable from(options_of(100));
+    SessionTable to(options_of(100));
+    NewSession session = session_of(v6 ? key6(7, 99, kTcp) : key4(7, 99, kTcp));
+    session.policy = 5;
+    session.tcp = TcpState::kEstablished;
+    session.tunnel[1] = 3;
+    session.timeout = 1000;
+    SessionRef ref = from.insert(session, 10 * kSecond).ref;
+    for (uint32_t i = 0; i < 70'000; ++i) from.account(ref, 0xffff0, 20 * kSecond);
+    ref.wing = Wing::kOut;
+    for (uint32_t i = 0; i < 3; ++i) from.account(ref, 1, 20 * kSecond);
+    SessionInfo before;
+    CHECK(from.get_from_anywhere(ref, &before, 60 * kSecond));
+    CHECK(to.adopt(before, 60 * kSecond));
+    CHECK(!to.adopt(before, 60 * kSecond));
+    SessionInfo after;
+    const SessionRef found = to.find(session.out);
+    CHECK(found.found() && found.wing == Wing::kOut);
+    CHECK(to.get_from_anywhere(found, &after, 60 * kSecond));
+    for (unsigned wing = 0; wing < 2; ++wing) {
+      CHECK(after.wings[wing].key == before.wings[wing].key);
+      CHECK_EQ(after.wings[wing].packets, before.wings[wing].packets);
+      CHECK_EQ(after.wings[wing].bytes, before.wings[wing].bytes);
+      CHECK_EQ(after.wings[wing].tunnel, before.wings[wing].tunnel);
+    }
+    CHECK_EQ(after.wings[0].packets, 70'000u);
+    CHECK_EQ(after.wings[0].bytes, uint64_t{0xffff0} * 70'000);
+    CHECK_EQ(after.policy, 5u);
+    CHECK_EQ(after.tcp, before.tcp);
+    CHECK_EQ(after.created, before.created);
+    CHECK_EQ(after.last_used, before.last_used);
+    CHECK_EQ(after.timeout_left, before.timeout_left);
+    // It ends when it would have ended there, and its counters go on.
+    to.account(found, 1, 60 * kSecond);
+    CHECK(to.get_from_anywhere(found, &after, 60 * kSecond));
+    CHECK_EQ(after.wings[1].packets, 4u);
+    CHECK_EQ(expire_all(to, 1059 * kSecond), 0u);
+    CHECK_EQ(expire_all(to, 1061 * kSecond), 1u);
+    SessionTable late(options_of(100));
+    CHECK(late.adopt(before, 5000 * kSecond));
+    CHECK_EQ(expire_all(late, 5001 * kSecond), 1u);
+  }
+}
+
 void a_key_keeps_its_fields() {
   const uint8_t from[4] = {1, 2, 3, 4}, to[4] = {5, 6, 7, 8};
   const SessionKey v4 = SessionKey::ipv4(from, to, 0x1234, 0xfedc, 0xa5, 4095, 4094);
@@ -512,6 +559,7 @@ void pages_cover_every_session_once() {
 
 int main() {
   RUN(a_key_keeps_its_fields);
+  RUN(a_session_changes_its_table);
   RUN(both_wings_are_found_ipv4);
   RUN(both_wings_are_found_ipv6);
   RUN(a_burst_may_mix_families_hits_and_misses);

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -16,7 +17,9 @@
 #include <thread>
 #include <vector>
 
+#include "check.h"
 #include "golden.h"
+#include "packet/bytes.h"
 #include "packet/ethernet.h"
 #include "packet/frame.h"
 #include "port/port.h"
@@ -149,6 +152,85 @@ bool polled_until(Cache& held, Port& port, Condition condition) {
     usleep(1000);
   }
   return condition();
+}
+
+// A second worker's port joins while numbered UDP packets of many flows come: each is received once, and the
+// second worker gets some. `joined`: what the port's user tells it afterwards. Sends with one thread, polls
+// with another; the caller's is the control thread.
+inline void joins_under_load(FramePool& pool, Port& first, Port& sender, const uint8_t* mac,
+                             const std::function<void(Port&)>& joined) {
+  constexpr uint32_t kPackets = 40'000;
+  std::atomic<Port*> second{nullptr};
+  std::atomic<bool> over{false};
+  std::vector<uint8_t> seen(kPackets, 0);
+  uint32_t of[2] = {};
+  std::thread polls([&] {
+    FrameCache caches[2] = {{pool, 0}, {pool, 1}};
+    FrameIndex frames[kBurst];
+    uint64_t last = clock_now();
+    while (!over.load() || clock_now() - last < 200'000'000) {
+      for (uint32_t w = 0; w < 2; ++w) {
+        Port* const port = w == 0 ? &first : second.load();
+        if (port == nullptr) continue;
+        caches[w].reclaim();
+        const uint32_t count = port->receive(caches[w], clock_now(), frames, kBurst);
+        for (uint32_t i = 0; i < count; ++i) {
+          const uint8_t* data = pool.data(frames[i]);
+          const uint32_t number = load32(data + 42);
+          if (data[12] == 8 && data[13] == 0 && number < kPackets) ++seen[number], ++of[w];
+        }
+        caches[w].free(frames, count);
+        if (count > 0) last = clock_now();
+      }
+    }
+    first.let_go(caches[0]);
+    if (second.load() != nullptr) second.load()->let_go(caches[1]);
+  });
+  std::atomic<uint32_t> sent{0};
+  std::thread sends([&] {
+    Cache held;
+    for (uint32_t number = 0; number < kPackets;) {
+      FrameIndex frames[16];
+      for (FrameIndex& frame : frames) {
+        frame = held.make(80, number);
+        uint8_t* data = held.pool.data(frame);
+        std::memcpy(data, mac, 6);
+        store16(data + 12, 0x0800);
+        const uint8_t ip[20] = {0x45, 0, 0, 66, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 1, 0, 1, 10, 2, 0, 1};
+        std::memcpy(data + 14, ip, sizeof ip);
+        store16(data + 34, 1000 + number % 61);
+        store16(data + 36, 53);
+        store16(data + 38, 46);
+        store16(data + 40, 0);
+        store32(data + 42, number++);
+      }
+      for (uint32_t at = 0; at < 16;) {
+        at += sender.transmit(held.cache, frames + at, 16 - at);
+        if (at < 16) usleep(200);
+      }
+      sent.store(number);
+      usleep(200);
+    }
+  });
+  const auto until = [&](uint32_t number) {
+    while (sent.load() < number) usleep(500);
+  };
+  until(kPackets / 8);
+  std::string error;
+  const auto port = first.further(1, error);
+  CHECK_EQ(error, std::string());
+  until(kPackets / 4);
+  second.store(port.get());
+  usleep(20'000);
+  if (port != nullptr) joined(*port);
+  sends.join();
+  over.store(true);
+  polls.join();
+  uint32_t lost = 0, twice = 0;
+  for (const uint8_t times : seen) lost += times == 0, twice += times > 1;
+  CHECK_EQ(lost, 0u);
+  CHECK_EQ(twice, 0u);
+  CHECK(of[1] > kPackets / 10);
 }
 
 }  // namespace penstock

@@ -97,7 +97,7 @@ const outcomes: Readonly<Record<ApplyReport['outcome'], string>> = {
 const signs = { added: '+', removed: '-', changed: '~' } as const;
 const percent = (part: number) => `${(part * 100).toFixed(1)} %`;
 
-function reportLines({ outcome, changes, refused, groups, confirmSeconds }: ApplyReport): string[] {
+function reportLines({ outcome, changes, refused, groups, workers, confirmSeconds }: ApplyReport): string[] {
   const lines = changes.map(({ change, section, name }) => `${signs[change]} ${section} ${name}`.trimEnd());
   const change = (before: number, after: number) => (before === after ? `${after}` : `${before} → ${after}`);
   for (const { group, moved, unavoidable, ...of } of groups) {
@@ -105,6 +105,11 @@ function reportLines({ outcome, changes, refused, groups, confirmSeconds }: Appl
     const slots = change(of.slotsBefore, of.slotsAfter);
     lines.push(
       `virtual service ${group}: ${members} members, ${slots} slots; ${percent(moved)} of the flows move, ${percent(unavoidable)} have to`,
+    );
+  }
+  if (workers !== null && workers.after > workers.before) {
+    lines.push(
+      `workers: ${workers.before} → ${workers.after}; no tunnel moves, sessions without one are shared among all workers`,
     );
   }
   for (const { path, message } of refused) lines.push(`${path}: ${message}`);

@@ -41,6 +41,8 @@ export interface SystemConfig {
   /** 1…15, the node's part of every IV it makes (specs: IV = node-id | epoch | counter); null: it seals nothing */
   readonly nodeId: number | null;
   readonly workers: number;
+  /** that there may be without a restart; null: as the machine has it */
+  readonly maximumWorkers: number | null;
   /** where what must outlive the process is kept; null: nothing is */
   readonly stateDirectory: string | null;
   readonly controlSocket: string | null;

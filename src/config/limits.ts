@@ -119,6 +119,8 @@ export const tuning = {
   controlFrames: 1_024,
   /** frames of 12 KiB, for what a chunk does not hold */
   jumbosPerWorker: 1_024,
+  /** that there is room for without being asked to: each takes address space, and locked memory where AF_XDP is used */
+  spareWorkers: 4,
   /** frames, a power of two */
   handOverRing: 4_096,
   neighbourLimit: 65_536,

@@ -15,17 +15,18 @@ const restart = 'stop the node and start it with the new file';
 const system: { readonly [F in keyof Sections['system']]: readonly [path: string, why: string] | null } = {
   hostName: ['system.host-name', 'the control socket, MAC addresses and other nodes go by it'],
   nodeId: ['system.node-id', 'it is part of every IV that was made of its keys'],
-  workers: ['system.workers', 'tunnels and sessions belong to the workers that there are'],
+  workers: null, // workersRefusal
+  maximumWorkers: ['system.maximum-workers', 'memory was laid out for it'],
   stateDirectory: ['system.state-directory', 'it holds what the IVs of this run were made of'],
   controlSocket: ['system.control-socket', 'this request came over it'],
 };
 
-/** Empty: the whole change can be made while the node runs. */
-export function refusals(changes: readonly Change[]): Refusal[] {
+/** Empty: the whole change can be made while the node runs. mostWorkers: that it was started with room for. */
+export function refusals(changes: readonly Change[], mostWorkers = 0): Refusal[] {
   return changes.flatMap((change): Refusal[] => {
     switch (change.section) {
       case 'system':
-        return systemRefusals(change);
+        return [...systemRefusals(change), ...workersRefusal(change, mostWorkers)];
       case 'flow':
         return [
           limitRefusal(
@@ -69,6 +70,21 @@ function systemRefusals({ before, after }: Change & { section: 'system' }): Refu
     const [path, why] = fixed;
     return [{ path, message: `cannot change while the node runs: ${why}; ${restart}` }];
   });
+}
+
+function workersRefusal({ before, after }: Change & { section: 'system' }, most: number): Refusal[] {
+  const path = 'system.workers';
+  if (before === null || after === null || before.workers === after.workers) return [];
+  if (after.workers < before.workers) {
+    const why = 'tunnels and sessions live with the workers that there are';
+    return [{ path, message: `cannot become fewer while the node runs: ${why}; ${restart}` }];
+  }
+  if (after.workers <= most) return [];
+  const why =
+    most === before.workers
+      ? 'a node of a pair, or with as many as system.maximum-workers, stays as it is'
+      : `it was started with room for ${most} (system.maximum-workers)`;
+  return [{ path, message: `cannot become more than ${most} while the node runs: ${why}; ${restart}` }];
 }
 
 /** The interface that routes lead into, and what listens to the kernel, are there from the start. Which routes go may change. */

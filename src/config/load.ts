@@ -157,6 +157,7 @@ function compile(context: Context, file: string): Config {
       hostName: system['host-name'],
       nodeId: nodeId(document) ?? null,
       workers: system.workers ?? limits.workers.fallback,
+      maximumWorkers: maximumWorkers(context),
       stateDirectory:
         system['state-directory'] === undefined ? null : context.path(system['state-directory']),
       controlSocket: context.socketPath(['system', 'control-socket'], system['control-socket']),
@@ -185,6 +186,15 @@ function compile(context: Context, file: string): Config {
       reach,
     }),
   };
+}
+
+function maximumWorkers(context: Context): number | null {
+  const { system } = context.document;
+  const workers = system.workers ?? limits.workers.fallback;
+  const most = system['maximum-workers'];
+  if (most !== undefined && most < workers)
+    context.report(['system', 'maximum-workers'], `less than system.workers, ${workers}`);
+  return most ?? null;
 }
 
 export function inOrder(problems: readonly Problem[]): Problem[] {

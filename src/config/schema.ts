@@ -653,6 +653,7 @@ export const schema = f.section({
     'host-name': f.name('host'),
     'node-id': f.integer(limits.nodeId).optional(),
     workers: f.integer(limits.workers).meta({ default: limits.workers.fallback }).optional(),
+    'maximum-workers': f.integer(limits.workers).optional(),
     'state-directory': f.path('a directory that outlives the process').optional(),
     'control-socket': f.path('the control socket').optional(),
   }),

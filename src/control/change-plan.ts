@@ -24,16 +24,19 @@ export interface ChangePlan {
 
 /**
  * before and after have fingerprints in the place of keys; next is `after` with its keys. tunnels: those that there
- * are.
+ * are. mostWorkers: that there is room for.
  */
 export function planChange(
   before: Config,
   after: Config,
   next: Config,
   tunnels: ReadonlyMap<string, TunnelState>,
+  mostWorkers: number,
 ): ChangePlan {
   const changes = diff(before, after);
-  const refused = [...refusals(changes), ...portRefusals(before, changes)];
+  // sessions go to the other node of a pair worker by worker
+  const most = before.highAvailability === null ? mostWorkers : before.system.workers;
+  const refused = [...refusals(changes, most), ...portRefusals(before, changes)];
   const portsAdded: PortConfig[] = [];
   const portsRemoved: string[] = [];
   const tunnelsChanged: TunnelChange[] = [];

@@ -7,6 +7,7 @@
  *   every 50 ms   neighbours, tunnels that prove themselves, the kernel's routes, ports that vanish, memory to free
  *   stop     routers hear first, then no packet is taken any more, what is held drains, threads and socket go
  */
+import { availableParallelism } from 'node:os';
 import type { AriExportConfig, Config, VpnConfig } from '../config/config.js';
 import { tuning } from '../config/limits.js';
 import { checkConfig, type Surroundings } from '../config/load.js';
@@ -129,6 +130,7 @@ export class Daemon {
     this.socket = config.system.controlSocket ?? defaultSocket(config.system.hostName);
     this.#dataplane = new Dataplane({
       workers: config.system.workers,
+      mostWorkers: mostWorkers(config.system),
       framesPerWorker: tuning.framesPerWorker,
       controlFrames: tuning.controlFrames,
       handOverRing: tuning.handOverRing,
@@ -175,6 +177,8 @@ export class Daemon {
       log,
       state: () => this.#driver.state,
       post: (...events) => this.#post(...events),
+      mostWorkers: this.#dataplane.mostWorkers,
+      grow: (workers) => this.#dataplane.grow(workers),
       claimGeneration: () => this.#claim(),
       sequences: this.#sequences,
       saveSequences: () => this.#saveSequences(),
@@ -682,6 +686,9 @@ function saLimitFor(vpns: readonly VpnConfig[]): number {
   const inbound = vpns.reduce((sum, { manual }) => sum + manual.inbound.length, 0);
   return 2 * Math.max(inbound, vpns.length) + tuning.spareSas;
 }
+
+const mostWorkers = ({ workers, maximumWorkers }: Config['system']) =>
+  maximumWorkers ?? Math.max(workers, Math.min(availableParallelism(), tuning.spareWorkers));
 
 /** e.g. `group ipsec_lb srx_group changed, 3 × VPN added` */
 function changesText(changes: readonly ChangeLine[]): string {

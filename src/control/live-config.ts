@@ -39,6 +39,9 @@ export interface LiveConfigOptions {
   /** A number never used before; null: none can be had, so nothing is sealed. Throws what the disk throws. */
   readonly claimGeneration: () => number | null;
   readonly sequences: SequenceStore | null;
+  readonly mostWorkers: number;
+  /** Throws what keeps it from being done; resolves when they run. */
+  readonly grow: (workers: number) => Promise<void>;
   /** Says so when they cannot be. */
   readonly saveSequences: () => void;
   /** The node goes by this one now. */
@@ -58,6 +61,8 @@ export interface ApplyReport {
   readonly refused: readonly { readonly path: string; readonly message: string }[];
   /** groups that flows move in, or would */
   readonly groups: readonly GroupForecast[];
+  /** that there are, and will be; null: as many as before */
+  readonly workers: { readonly before: number; readonly after: number } | null;
   /** until it is rolled back, unless confirmed; null: it stays */
   readonly confirmSeconds: number | null;
 }
@@ -83,6 +88,8 @@ export class LiveConfig {
   readonly #startedSeconds = Math.floor(Date.now() / 1000);
   #config!: Config;
   #redacted!: Config;
+  /** that run: tunnels are anchored on them */
+  #workers = 0;
   #generation: number | null = null;
   #pending: Pending | null = null;
 
@@ -114,11 +121,12 @@ export class LiveConfig {
   begin(config: Config, generation: number | null): void {
     const { plane, node, post, sequences } = this.#options;
     this.#generation = generation;
+    this.#workers = config.system.workers;
     this.#opened(openPorts(plane, node, config, config.ports));
     this.#redacted = withFingerprints(config);
     for (const { manual } of this.#redacted.vpns)
       this.#sealedWith.set(textOf(manual.outbound.key), generation);
-    post({ kind: 'configured', config, setup: this.#setup(config) });
+    post({ kind: 'configured', config, setup: this.#setup() });
     const tunnels = manualTunnels(
       config,
       epochOf(generation),
@@ -141,7 +149,7 @@ export class LiveConfig {
           `confirmSeconds: ${confirmSeconds} is not from 1 to ${tuning.mostConfirmSeconds}`,
         );
       const redacted = withFingerprints(next);
-      const plan = planChange(this.#redacted, redacted, next, this.#options.state().tunnels);
+      const plan = this.#plan(redacted, next, confirmSeconds !== null);
       const changes = plan.changes.map(
         ({ section, name, before, after }): ChangeLine => ({
           change: before === null ? 'added' : after === null ? 'removed' : 'changed',
@@ -149,7 +157,8 @@ export class LiveConfig {
           name,
         }),
       );
-      const report = { changes, refused: [], groups: [], confirmSeconds: null };
+      const workers = workersOf(this.#config, next);
+      const report = { changes, refused: [], groups: [], workers, confirmSeconds: null };
       if (plan.refused.length > 0) return { ...report, outcome: 'refused', refused: plan.refused };
       if (plan.changes.length === 0) return { ...report, outcome: 'unchanged' };
       const groups = forecast(this.#options.state(), next, (options) => native().chashBuild(options).slots);
@@ -171,6 +180,15 @@ export class LiveConfig {
     } finally {
       wipeKeys(next);
     }
+  }
+
+  #plan(redacted: Config, next: Config, mayRollBack: boolean): ChangePlan {
+    const { mostWorkers, state } = this.#options;
+    const plan = planChange(this.#redacted, redacted, next, state().tunnels, mostWorkers);
+    if (!mayRollBack || plan.refused.length > 0 || workersOf(this.#config, next) === null) return plan;
+    const message =
+      'workers that came cannot go again, so this cannot be rolled back: apply it without --confirm';
+    return { ...plan, refused: [{ path: 'system.workers', message }] };
   }
 
   /** The change that waits stays. Throws when none does. */
@@ -202,11 +220,7 @@ export class LiveConfig {
     if (pending === null) return;
     const { config, redacted } = pending;
     try {
-      this.#change(
-        config,
-        redacted,
-        planChange(this.#redacted, redacted, config, this.#options.state().tunnels),
-      );
+      this.#change(config, redacted, this.#plan(redacted, config, false));
       this.#options.log('not confirmed in time: rolled back');
     } catch (error) {
       this.#options.log(`not confirmed in time, and cannot be rolled back: ${(error as Error).message}`);
@@ -253,6 +267,7 @@ export class LiveConfig {
       this.#remember(plan, state());
       tunnels = this.#keysOf(plan, redacted);
       saveSequences();
+      this.#grow(next);
     } catch (error) {
       for (const { index } of opened.values()) plane.removePort(node, index);
       throw error;
@@ -263,7 +278,7 @@ export class LiveConfig {
     const before = this.#config;
     try {
       post(
-        { kind: 'configured', config: next, setup: this.#setup(next) },
+        { kind: 'configured', config: next, setup: this.#setup() },
         ...(plan.tunnelsRemoved.length > 0
           ? [{ kind: 'tunnels-removed', tunnels: plan.tunnelsRemoved } as const]
           : []),
@@ -273,7 +288,7 @@ export class LiveConfig {
       // nothing of this is expected: what may fail has been done before
       for (const [name, port] of removed) if (port !== undefined) this.#ports.set(name, port);
       for (const name of opened.keys()) this.#ports.delete(name);
-      post({ kind: 'configured', config: before, setup: this.#setup(before) });
+      post({ kind: 'configured', config: before, setup: this.#setup() });
       for (const { index } of opened.values()) {
         plane.removePort(node, index);
         this.portNames[index] = '';
@@ -290,10 +305,22 @@ export class LiveConfig {
     }
   }
 
-  #setup(config: Config): Setup {
+  /** The last of what may fail, since it cannot be undone. New tunnels are anchored on them once they run. */
+  #grow(next: Config): void {
+    const { workers } = next.system;
+    if (workers === this.#config.system.workers) return;
+    const { grow, log, post } = this.#options;
+    void grow(workers).then(() => {
+      this.#workers = Math.max(this.#workers, workers);
+      post({ kind: 'configured', config: this.#config, setup: this.#setup() });
+      log(`${workers} workers run: tunnels stay where they are, and what has none is shared among all`);
+    });
+  }
+
+  #setup(): Setup {
     return {
       ports: new Map(this.#ports),
-      workers: config.system.workers,
+      workers: this.#workers,
       seed: this.#seed,
       generation: this.#startedSeconds,
     };
@@ -394,6 +421,11 @@ export class LiveConfig {
     };
     return new Map(changes.map(({ vpn: { name } }) => [name, tunnels.get(name)?.tunnel.id ?? free()]));
   }
+}
+
+function workersOf({ system: { workers: before } }: Config, next: Config): ApplyReport['workers'] {
+  const { workers: after } = next.system;
+  return before === after ? null : { before, after };
 }
 
 export const sequenceName = ({ manual }: Pick<VpnConfig, 'manual'>) =>

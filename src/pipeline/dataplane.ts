@@ -67,7 +67,9 @@ interface Heartbeat {
 export class Dataplane extends EventEmitter<DataplaneEvents> {
   /** Nodes, ports, tables, SAs and what show prints. Add nodes and ports before start(). */
   readonly native: NativePlane;
-  readonly workers: number;
+  /** that there may be */
+  readonly mostWorkers: number;
+  #workers: number;
   readonly #options: DataplaneOptions;
   readonly #limits: DataplaneLimits;
   readonly #views = new Map<number, BigUint64Array>();
@@ -81,19 +83,26 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   constructor(options: DataplaneOptions) {
     super();
     const { cpus, workers } = options;
-    if (cpus && cpus.length !== workers) {
+    this.mostWorkers = options.mostWorkers ?? workers;
+    if (cpus && (cpus.length < workers || cpus.length > this.mostWorkers)) {
       throw new RangeError(`cpus: ${workers} entries expected, one per worker, not ${cpus.length}`);
     }
     this.#options = options;
     this.#limits = { ...dataplaneLimits, ...options.limits };
-    this.workers = workers;
+    this.#workers = workers;
     this.native = native().createPlane({
       workers,
       framesPerWorker: options.framesPerWorker,
       controlFrames: options.controlFrames,
       handOverRing: options.handOverRing,
       jumbosPerWorker: options.jumbosPerWorker ?? 0,
+      mostWorkers: this.mostWorkers,
     });
+  }
+
+  /** That there are now. */
+  get workers(): number {
+    return this.#workers;
   }
 
   get state(): DataplaneState {
@@ -115,6 +124,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     const pool = new WorkerPool(
       {
         workers: this.workers,
+        mostWorkers: this.mostWorkers,
         module: this.#options.workerModule ?? new URL('./worker.js', import.meta.url),
         timers: this.#options.timers,
         ...(this.#options.memory && { memory: this.#options.memory }),
@@ -123,20 +133,49 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
       (error) => this.#fail(failureOf(-1, error)),
     );
     this.#pool = pool;
-    for (let worker = 0; worker < this.workers; worker++) {
-      pool.run({
-        plane: this.native.id,
-        worker,
-        cpu: this.#options.cpus?.[worker] ?? -1,
-        budgetMicroseconds: this.#limits.pollBudgetMicroseconds,
-      });
-    }
+    for (let worker = 0; worker < this.workers; worker++) this.#drive(worker);
     await this.#firstTurns();
     if (this.#failure) {
       await this.stop();
       throw new Error(`the workers did not start: ${this.#failure.message}`, { cause: this.#failure.cause });
     }
     if (this.#state === 'running') this.#watch();
+  }
+
+  /**
+   * So many workers from now on, which join while the others run: no packet is lost, no tunnel moves, and flows that no
+   * tunnel owns are shared among all anew. Throws what keeps it from being done, and nothing has changed then. Resolves
+   * when all have their part, or the run is being stopped.
+   */
+  grow(workers: number): Promise<void> {
+    if (this.#state !== 'running') throw new Error(`grow: the dataplane is ${this.#state}`);
+    this.native.grow(workers);
+    const before = this.#workers;
+    this.#workers = workers;
+    for (let worker = before; worker < workers; worker++) this.#drive(worker);
+    return this.#share(before);
+  }
+
+  async #share(before: number): Promise<void> {
+    const moving = () => this.#state === 'running' && this.native.flowsMoving();
+    const still = async () => {
+      while (moving()) await new Promise<void>((resolve) => void this.#options.timers.after(2, resolve));
+    };
+    await this.#firstTurns(before);
+    // those that joined before these may not have their part yet
+    await still();
+    if (this.#state !== 'running') return;
+    this.native.spreadFlows();
+    await still();
+  }
+
+  #drive(worker: number): void {
+    this.#pool!.run({
+      plane: this.native.id,
+      worker,
+      cpu: this.#options.cpus?.[worker] ?? -1,
+      budgetMicroseconds: this.#limits.pollBudgetMicroseconds,
+    });
   }
 
   /**
@@ -190,7 +229,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
       view = this.native.counters(node);
       this.#views.set(node, view);
     }
-    const row = view.length / this.workers;
+    const row = view.length / this.mostWorkers;
     const values = {} as CounterValues;
     for (const [name, index] of Object.entries(counterIndex)) {
       let sum = 0n;
@@ -200,11 +239,12 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     return values;
   }
 
-  /** Resolves when every worker has turned, one has failed, or it is too late (which is a failure, too). */
-  async #firstTurns(): Promise<void> {
+  /** Resolves when every worker from this one on has turned, one has failed, or it is too late (which is a failure, too). */
+  async #firstTurns(first = 0): Promise<void> {
     const { timers } = this.#options;
     const before = this.#turns();
-    const waiting = () => this.#turns().findIndex((turns, worker) => turns === before[worker]);
+    const waiting = () =>
+      this.#turns().findIndex((turns, worker) => worker >= first && turns === before[worker]);
     await new Promise<void>((resolve) => {
       const done = (): void => {
         cancelPoll();
@@ -233,12 +273,13 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   }
 
   #watch(): void {
-    const beats: Heartbeat[] = this.#turns().map((turns) => ({ turns, beatsMissed: 0 }));
+    const beats: Heartbeat[] = [];
     // Beats are counted, not time: a process that was stopped for a while has missed none.
     const most = Math.ceil(this.#limits.stallAfterMs / this.#limits.heartbeatMs);
     this.#cancelWatch = this.#options.timers.every(this.#limits.heartbeatMs, () => {
       this.#turns().forEach((turns, worker) => {
-        const beat = beats[worker]!;
+        beats[worker] ??= { turns: -1, beatsMissed: 0 };
+        const beat = beats[worker];
         beat.beatsMissed = turns === beat.turns ? beat.beatsMissed + 1 : 0;
         beat.turns = turns;
         if (beat.beatsMissed < most) return;

@@ -15,6 +15,8 @@ export interface PlaneOptions {
   handOverRing: number;
   /** frames for packets that a chunk of 4 KiB does not hold, up to an MTU of 9,600; 0 when left out */
   jumbosPerWorker?: number;
+  /** that grow() may come to; as many as `workers` when left out */
+  mostWorkers?: number;
 }
 
 export interface ForwarderOptions {
@@ -700,7 +702,7 @@ export interface NativePlane {
   setSending(node: number, sending: boolean): void;
 
   /**
-   * A live view, one row per worker: length / workers words, of which the first counterCount are the counters in the
+   * A live view, one row per worker that there may be: length / mostWorkers words, of which the first counterCount are the counters in the
    * order of counters.ts. Stays valid after close().
    */
   counters(node: number): BigUint64Array;
@@ -737,6 +739,14 @@ export interface NativePlane {
    */
   originate(node: number, routingInstance: number, packets: Bytes[]): number;
   collect(): void;
+  /**
+   * So many workers from now on, while the others run: their part of each node and port is made; their threads may poll
+   * then. Throws what kept it from being done, and nothing has changed.
+   */
+  grow(workers: number): void;
+  /** Once they poll: ports give them packets, and flows that no tunnel owns are shared anew. Not while flowsMoving(). */
+  spreadFlows(): void;
+  flowsMoving(): boolean;
   workerStatus(): WorkerStatus[];
   framesInUse(): number;
   stop(): void;

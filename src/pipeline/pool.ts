@@ -15,6 +15,7 @@ export interface WorkerMemory {
 
 export interface WorkerPoolOptions {
   workers: number;
+  mostWorkers: number;
   /** exports the task as default */
   module: URL;
   memory?: WorkerMemory;
@@ -37,9 +38,9 @@ export class WorkerPool {
     this.#onEnd = onEnd;
     this.#pool = new Piscina<WorkerTask, void>({
       filename: options.module.href,
-      // All threads from the start: a task that waits for a thread which cannot load would wait for ever.
+      // All threads that there are from the start: a task that waits for a thread which cannot load would wait for ever.
       minThreads: options.workers,
-      maxThreads: options.workers,
+      maxThreads: options.mostWorkers,
       idleTimeout: Infinity,
       concurrentTasksPerWorker: 1,
       // A thread between tasks stays in its event loop.

@@ -78,6 +78,7 @@ describe('loadConfig', () => {
       hostName: 'gw1',
       nodeId: 1,
       workers: 2,
+      maximumWorkers: null,
       stateDirectory: '/etc/penstock/state/gw1',
       controlSocket: '/run/penstock/gw1.sock',
     });

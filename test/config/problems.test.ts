@@ -25,7 +25,7 @@ const ofGateways: readonly Case[] = [
     'a key that nothing resembles',
     [['  workers: 2', '  colour: blue']],
     [
-      '4:3: system.colour: unknown key; known here: host-name, node-id, workers, state-directory, control-socket',
+      '4:3: system.colour: unknown key; known here: host-name, node-id, workers, maximum-workers, state-directory, control-socket',
     ],
   ],
   [
@@ -536,6 +536,11 @@ const ofGateways: readonly Case[] = [
     'too many workers',
     [['workers: 2', 'workers: 65']],
     ['4:12: system.workers: 65 is not a whole number from 1 to 64'],
+  ],
+  [
+    'fewer workers at most than there are',
+    [['workers: 2', 'workers: 2\n  maximum-workers: 1']],
+    ['5:20: system.maximum-workers: less than system.workers, 2'],
   ],
   [
     'half a worker',

@@ -72,6 +72,47 @@ it.each([1, 2, 3])('both ways on %i workers', async (workers) => {
   expect(await plane.stop()).toMatchObject({ clean: true });
 });
 
+it('workers that join under load lose nothing, repeat nothing and move every session at most once', async () => {
+  const plane = dataplane({ workers: 1, mostWorkers: 3 });
+  const path = buildPath(plane.native, flowCount);
+  await plane.start();
+  plane.native.setSending(path.client, true);
+  const delivered = () => plane.counters(path.client).delivered;
+  await until(() => delivered() > 5_000 && plane.native.sessionCount(path.router) === flowCount);
+  await until(() => plane.native.neighbours(path.router).every(({ state }) => state !== 'incomplete'));
+  const before = account(plane, path).dropped; // while neighbours were not known
+  const { sessionsCreated } = plane.counters(path.router);
+  for (const workers of [2, 3]) {
+    await plane.grow(workers);
+    expect(plane.workers).toBe(workers);
+    expect(plane.native.flowsMoving()).toBe(false);
+    const passed = delivered();
+    await until(() => delivered() > passed + 2_000);
+  }
+  plane.native.setSending(path.client, false);
+  await until(() => plane.native.framesInUse() === 0);
+  const { sent, delivered: arrived, dropped, mismatched } = account(plane, path);
+  expect({ dropped, mismatched, lost: sent - arrived - dropped }).toEqual({
+    dropped: before,
+    mismatched: 0,
+    lost: 0,
+  });
+  // Nobody's session was set up anew, and each is in one place.
+  const of = plane.counters(path.router);
+  expect(of.sessionsCreated).toBe(sessionsCreated);
+  expect(of.flowsMoved).toBeGreaterThan(flowCount / 3);
+  expect(of.takenOver).toBe(of.handedOver);
+  const sessions = sessionsOf(plane, path.router, 64);
+  expect(new Set(sessions.map((session) => session.in.sourcePort)).size).toBe(flowCount);
+  expect(sessions).toHaveLength(flowCount);
+  for (let worker = 0; worker < 3; worker++)
+    expect(sessions.filter((session) => session.worker === worker).length).toBeGreaterThan(flowCount / 6);
+  expect(plane.workerStatus().map(({ state }) => state)).not.toContain('idle');
+  expect(() => plane.grow(2)).toThrow(/grow.workers: .*3/);
+  expect(() => plane.grow(4)).toThrow(/grow.workers: .*3/);
+  expect(await plane.stop()).toMatchObject({ clean: true });
+});
+
 it.each([1, 2])(
   'stopped in mid-traffic on %i workers: what is held is held, and can be driven on',
   async (workers) => {

@@ -54,15 +54,16 @@ Forwarder::Shard::Shard(Forwarder& forwarder, uint32_t number)
   }
 }
 
-Forwarder::Forwarder(std::string name, uint32_t workers, ForwarderOptions options)
-    : Node(std::move(name), workers),
+Forwarder::Forwarder(std::string name, uint32_t workers, uint32_t most_workers, ForwarderOptions options)
+    : Node(std::move(name), most_workers),
       options_(options),
       neighbours_(options.neighbour_limit),
       current_(nullptr),
-      shards_(workers),
+      shards_(most_workers),
       inbound_(options.sa_limit),
       outbound_(options.sa_limit),
       path_mtus_(options.statistics),
+      owners_(workers),
       witnesses_(options.audited_keys) {
   auto tables = std::make_unique<Tables>();
   tables->interfaces = std::make_shared<InterfaceTable>();
@@ -83,8 +84,21 @@ Forwarder::~Forwarder() {
   delete current_.load();
 }
 
-void Forwarder::attached() {
-  for (uint32_t w = 0; w < shards_.size(); ++w) shards_[w] = std::make_unique<Shard>(*this, w);
+std::span<const std::unique_ptr<Forwarder::Shard>> Forwarder::live_shards() const {
+  return {shards_.data(), plane_->workers()};
+}
+
+std::string Forwarder::cannot_grow() const {
+  return sync_ready() ? name() + " synchronises sessions with the other node of a pair, worker by worker"
+                      : std::string();
+}
+
+void Forwarder::add_worker(uint32_t worker) {
+  shards_[worker] = std::make_unique<Shard>(*this, worker);
+}
+
+void Forwarder::spread_flows(uint32_t workers) {
+  owners_moved_ |= owners_.spread(workers);
 }
 
 // Control thread.
@@ -134,6 +148,8 @@ bool Forwarder::poll(uint32_t worker, uint64_t now) {
   if (worker == 0 && known > 0 && liveness_.due(now)) [[unlikely]]
     moved |= shard.keep_alive(static_cast<uint16_t>(known));
   shard.retry_pending();
+  if (shard.move.round != owners_.round()) [[unlikely]]
+    shard.move_flows();
   if (worker == 0) shard.tick_neighbours();
   shard.expire();
   shard.expire_flows();
@@ -153,7 +169,16 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
       case Stage::kParse:
         shard.open(frames[i]);
         break;
-      case Stage::kSession:
+      case Stage::kSession: {
+        const NextHop& next = shard.next_hop(frames[i], shard.destination(frames[i]));
+        if (owners_.round() != 0) {
+          shard.to_session_owner(frames[i], next);  // it may have become another's on the way
+        } else {
+          shard.queue_session(frames[i], next);
+        }
+        break;
+      }
+      case Stage::kSessionHere:
         shard.queue_session(frames[i], shard.next_hop(frames[i], shard.destination(frames[i])));
         break;
       case Stage::kSeal:
@@ -162,7 +187,19 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
       case Stage::kService:
         shard.send_on(frames[i], shard.next_hop(frames[i], shard.destination(frames[i])));
         break;
+      case Stage::kServiceHere:
+        shard.is_here = true;
+        shard.send_on(frames[i], shard.next_hop(frames[i], shard.destination(frames[i])));
+        shard.is_here = false;
+        break;
       case Stage::kReturn:
+        if (owners_.round() != 0 &&
+            !shard.with_flow_owner(frames[i], shard.service_flow(frames[i], true).client, Stage::kReturn,
+                                   Stage::kReturnHere)) {
+          break;
+        }
+        [[fallthrough]];
+      case Stage::kReturnHere:
         shard.returning.push(frames[i]);
         if (shard.returning.full()) shard.return_stage();
         break;
@@ -171,6 +208,9 @@ void Forwarder::resume(uint32_t worker, uint64_t now, const FrameIndex* frames, 
         break;
       case Stage::kLiveness:
         shard.hear_bfd(frames[i]);
+        break;
+      case Stage::kMoved:
+        shard.take_flows(frames[i]);
         break;
     }
   }
@@ -193,7 +233,7 @@ uint64_t Forwarder::next_deadline(uint32_t worker) const {
     const uint64_t tick = wanted ? shard.last_tick + Shard::kLeastTickNs : shard.next_tick;
     earliest = std::min({earliest, tick, liveness_.next_deadline()});
   }
-  if (shard.sync.busy()) return 0;
+  if (shard.sync.busy() || shard.move.round != owners_.round()) return 0;
   if (!shard.pending.empty()) earliest = std::min(earliest, shard.pending.front().since + Shard::kPendingNs);
   return earliest;
 }
@@ -226,6 +266,9 @@ void Forwarder::publish(Tables parts) {
 void Forwarder::tell_owners() {
   const Tables& tables = *current_.load();
   PortOwners owners;
+  for (uint32_t b = 0; b < FlowOwners::kBuckets; ++b) {
+    owners.buckets.push_back(static_cast<uint8_t>(owners_.owner(b)));
+  }
   for (uint16_t number = 0; number < ports(); ++number) {
     Port& told = port(number, 0);
     if (!told.wants_owners()) continue;
@@ -365,7 +408,11 @@ void Forwarder::check(const Tables& tables) const {
 bool Forwarder::collect(uint64_t oldest) {
   // Sessions grow onto huge pages that are there already, so that no worker waits for one.
   constexpr uint64_t kAheadBytes = uint64_t{16} << 20;
-  for (auto& shard : shards_) shard->sessions.populate(kAheadBytes);
+  for (uint32_t w = 0; w < plane_->workers(); ++w) shards_[w]->sessions.populate(kAheadBytes);
+  if (owners_moved_ && !owners_.moving()) {
+    owners_moved_ = false;
+    tell_owners();
+  }
   std::erase_if(retired_, [&](const Retired& retired) { return retired.version <= oldest; });
   const bool closing = collect_ports() | collect_taps(oldest);
   liveness_.collect();
@@ -447,17 +494,19 @@ uint32_t Forwarder::neighbour(uint16_t interface, const Address& address) {
 
 Statistic Forwarder::statistic(uint32_t index) const {
   Statistic sum;
-  for (const auto& shard : shards_) {
-    if (index >= shard->statistics.size()) continue;
-    sum.packets += shard->statistics[index].packets;
-    sum.bytes += shard->statistics[index].bytes;
+  for (uint32_t w = 0; w < plane_->workers(); ++w) {
+    const std::vector<Statistic>& statistics = shards_[w]->statistics;
+    if (index >= statistics.size()) continue;
+    sum.packets += statistics[index].packets;
+    sum.bytes += statistics[index].bytes;
   }
   return sum;
 }
 
 NonceAudit Forwarder::nonce_audit() const {
   NonceAudit sum;
-  for (const auto& shard : shards_) {
+  for (uint32_t w = 0; w < plane_->workers(); ++w) {
+    const auto& shard = shards_[w];
     sum.seen += shard->audit.audit().seen;
     sum.repeated += shard->audit.audit().repeated;
     sum.unproven += shard->audit.audit().unproven;

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "../liveness/liveness.h"
 #include "../session/session_table.h"
 #include "../sync/session_sync.h"
+#include "flow_owners.h"
 #include "neighbour.h"
 #include "node.h"
 #include "nonce_audit.h"
@@ -58,7 +60,10 @@ struct SyncStatus {
 
 class Forwarder : public Node {
  public:
-  Forwarder(std::string name, uint32_t workers, ForwarderOptions options);
+  // workers: that there are at first.
+  Forwarder(std::string name, uint32_t workers, uint32_t most_workers, ForwarderOptions options);
+  Forwarder(std::string name, uint32_t workers, ForwarderOptions options)
+      : Forwarder(std::move(name), workers, workers, options) {}
   ~Forwarder() override;
 
   bool poll(uint32_t worker, uint64_t now) override;
@@ -67,6 +72,10 @@ class Forwarder : public Node {
   bool collect(uint64_t oldest) override;
   size_t heard_ports() const override;
   uint32_t attention() const override { return neighbours_.changes() + liveness_.told(); }
+  std::string cannot_grow() const override;
+  void add_worker(uint32_t worker) override;
+  void spread_flows(uint32_t workers) override;
+  bool flows_moving() const override { return owners_.moving(); }
 
   // Control thread. Publishes parts: those that are null (flow: none) stay as they are. Throws
   // std::invalid_argument when an index in them names nothing.
@@ -140,7 +149,6 @@ class Forwarder : public Node {
     std::atomic<bool> applied{false};
   };
 
-  void attached() override;
   void check(const Tables& tables) const;
   void tell_owners();
   std::shared_ptr<const SpiTable> with_anchors(const SpiTable& spis) const;
@@ -157,11 +165,14 @@ class Forwarder : public Node {
   NeighbourTable neighbours_;
   std::atomic<bool> neighbour_wanted_{false};  // one that is new, and not asked for yet
   std::atomic<const Tables*> current_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<Shard>> shards_;  // null: of a worker that may come
+  std::span<const std::unique_ptr<Shard>> live_shards() const;
   Slab<InboundSa> inbound_;
   Slab<OutboundSa> outbound_;
   PathMtus path_mtus_;
   Liveness liveness_;
+  FlowOwners owners_;
+  bool owners_moved_ = false;                       // and ports have not been told yet
   std::vector<std::unique_ptr<SaChange>> changes_;  // not yet carried out by all
   NonceWitnesses witnesses_;
   struct Retired {

@@ -54,6 +54,13 @@ class FragmentMemory {
     }
     return nullptr;
   }
+  // take(key, ports) for each that is remembered.
+  template <typename Take>
+  void each(uint64_t now, Take take) const {
+    for (const Entry& entry : entries_) {
+      if (entry.until > now) take(entry.key, entry.ports);
+    }
+  }
 
  private:
   struct Entry {

@@ -90,11 +90,14 @@ struct Host::Expected {
   uint32_t pattern_bytes;
 };
 
-Host::Host(std::string name, uint32_t workers, HostOptions options)
-    : Node(std::move(name), workers),
+Host::Host(std::string name, uint32_t workers, uint32_t most_workers, HostOptions options)
+    : Node(std::move(name), most_workers),
       options_(std::move(options)),
+      senders_(workers),
+
       by_clock_(std::any_of(options_.flows.begin(), options_.flows.end(),
-                            [](const Flow& flow) { return flow.interval != 0; })) {
+                            [](const Flow& flow) { return flow.interval != 0; })),
+      shards_(most_workers) {
   pattern_.resize(kPatternBytes + kLongestPayload);
   uint64_t random = options_.seed;
   for (size_t i = 0; i < kPatternBytes; i += 8) {
@@ -106,11 +109,13 @@ Host::Host(std::string name, uint32_t workers, HostOptions options)
   for (size_t i = 0; i < pattern_.size() / 2; ++i) {
     sums_[i + 1] = sums_[i] + load_raw<uint16_t>(&pattern_[2 * i]);
   }
-  for (uint32_t w = 0; w < workers; ++w) {
-    shards_.push_back(std::make_unique<Shard>(options_));
-    if (!options_.server) shards_[w]->sequences.resize(options_.flows.size() / workers + 1);
-    shards_[w]->next_flow = w;
-  }
+}
+
+void Host::add_worker(uint32_t worker) {
+  shards_[worker] = std::make_unique<Shard>(options_);
+  const bool sends = !options_.server && worker < senders_;
+  if (sends) shards_[worker]->sequences.resize(options_.flows.size() / senders_ + 1);
+  shards_[worker]->next_flow = sends ? worker : static_cast<uint32_t>(options_.flows.size());
 }
 
 Host::~Host() = default;
@@ -128,7 +133,8 @@ uint64_t Host::next_deadline(uint32_t worker) const {
 
 std::vector<FlowReport> Host::take_reports() {
   std::vector<FlowReport> all(options_.flows.size());
-  for (auto& shard : shards_) {
+  for (uint32_t w = 0; w < plane_->workers(); ++w) {
+    const auto& shard = shards_[w];
     for (uint32_t flow = 0; flow < all.size(); ++flow) {
       FlowReport& from = shard->reports[flow];
       FlowReport& to = all[flow];
@@ -242,12 +248,11 @@ bool Host::send(Shard& shard, uint32_t worker, uint64_t now) {
   if (under_way >= options_.credit || shard.next_flow >= options_.flows.size()) return false;
   FrameIndex frames[kBurst];
   const uint32_t count = cache.allocate(frames, std::min(options_.credit - under_way, kBurst));
-  const uint32_t workers = plane_->workers();
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t flow = shard.next_flow;
-    shard.next_flow = flow + workers < options_.flows.size() ? flow + workers : worker;
-    write_packet(frames[i], flow, ++shard.sequences[flow / workers], true, now);
+    shard.next_flow = flow + senders_ < options_.flows.size() ? flow + senders_ : worker;
+    write_packet(frames[i], flow, ++shard.sequences[flow / senders_], true, now);
     bytes += plane_->pool().frame(frames[i]).length;
   }
   counters(worker).add(Counter::sent, count);
@@ -259,7 +264,8 @@ bool Host::send(Shard& shard, uint32_t worker, uint64_t now) {
 bool Host::send_by_clock(Shard& shard, uint32_t worker, uint64_t now) {
   if (!shard.started) {
     shard.started = true;
-    for (uint32_t flow = worker; flow < options_.flows.size(); flow += plane_->workers()) {
+    const auto flows = static_cast<uint32_t>(worker < senders_ ? options_.flows.size() : 0);
+    for (uint32_t flow = worker; flow < flows; flow += senders_) {
       if (options_.flows[flow].interval != 0) shard.turns.emplace(now + options_.flows[flow].first, flow);
     }
   }
@@ -272,7 +278,7 @@ bool Host::send_by_clock(Shard& shard, uint32_t worker, uint64_t now) {
     shard.turns.emplace(due + options_.flows[flow].interval, flow);
     if (plane_->cache(worker).allocate(&frames[count], 1) == 0) continue;  // nothing sent, nothing missed
     ++shard.reports[flow].sent;
-    write_packet(frames[count], flow, ++shard.sequences[flow / plane_->workers()], true, now);
+    write_packet(frames[count], flow, ++shard.sequences[flow / senders_], true, now);
     bytes += plane_->pool().frame(frames[count++]).length;
   }
   counters(worker).add(Counter::sent, count);

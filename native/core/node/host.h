@@ -55,13 +55,17 @@ struct LatencyHistogram {
 
 class Host : public Node {
  public:
-  Host(std::string name, uint32_t workers, HostOptions options);
+  // workers: that send. Those that come later receive, and answer.
+  Host(std::string name, uint32_t workers, uint32_t most_workers, HostOptions options);
+  Host(std::string name, uint32_t workers, HostOptions options)
+      : Host(std::move(name), workers, workers, std::move(options)) {}
   ~Host() override;
 
   bool poll(uint32_t worker, uint64_t now) override;
   void resume(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count) override;
   uint64_t next_deadline(uint32_t worker) const override;
   bool collect(uint64_t) override { return false; }
+  void add_worker(uint32_t worker) override;
 
   // Control thread: a client starts paused.
   void set_sending(bool sending) { sending_.store(sending, std::memory_order_release); }
@@ -89,6 +93,7 @@ class Host : public Node {
   uint16_t size_of(uint32_t flow, uint32_t sequence) const;
 
   const HostOptions options_;
+  const uint32_t senders_;
   const bool by_clock_;
   std::vector<uint8_t> pattern_;
   std::vector<uint32_t> sums_;  // of the 16-bit words of pattern_ before each

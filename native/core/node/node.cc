@@ -33,9 +33,13 @@ constexpr uint32_t kLastTurns = 1024;  // bursts that a removed port is emptied 
 
 }  // namespace
 
-Node::Node(std::string name, uint32_t workers)
-    : name_(std::move(name)), ports_(new PortSlot[kMostPorts]), counters_(workers) {
-  for (uint32_t w = 0; w < workers; ++w) records_.push_back(std::make_unique<Records>());
+Node::Node(std::string name, uint32_t most_workers)
+    : name_(std::move(name)), ports_(new PortSlot[kMostPorts]), counters_(most_workers) {
+  for (uint32_t w = 0; w < most_workers; ++w) records_.push_back(std::make_unique<Records>());
+}
+
+void Node::attached() {
+  for (uint32_t w = 0; w < plane_->workers(); ++w) add_worker(w);
 }
 
 uint16_t Node::add_port(std::vector<std::unique_ptr<Port>> per_worker) {
@@ -49,9 +53,41 @@ uint16_t Node::add_port(std::vector<std::unique_ptr<Port>> per_worker) {
     per_worker[w]->count_into(&counters_[w]);
     slot.used[w].store(per_worker[w].get(), std::memory_order_release);
   }
+  for (size_t w = per_worker.size(); w < counters_.size(); ++w) slot.used[w].store(&absent_port);
   slot.owned = std::move(per_worker);
   if (index == count) port_count_.store(static_cast<uint16_t>(count + 1), std::memory_order_release);
   return index;
+}
+
+std::string Node::further_ports(uint32_t before, uint32_t workers, FurtherPorts& made) {
+  made.resize(ports());
+  for (uint16_t index = 0; index < ports(); ++index) {
+    const PortSlot& slot = ports_[index];
+    if (slot.owned.empty() || slot.closing.load(std::memory_order_relaxed)) continue;
+    for (uint32_t w = before; w < workers; ++w) {
+      std::string error;
+      made[index].push_back(slot.owned[0]->further(w, error));
+      if (made[index].back() == nullptr) return error;
+    }
+  }
+  return {};
+}
+
+void Node::adopt_ports(uint32_t before, FurtherPorts made) {
+  for (uint16_t index = 0; index < made.size(); ++index) {
+    for (uint32_t w = before; auto& port : made[index]) {
+      port->count_into(&counters_[w]);
+      ports_[index].used[w++].store(port.get(), std::memory_order_release);
+      ports_[index].owned.push_back(std::move(port));
+    }
+  }
+}
+
+void Node::begin_ports(uint32_t workers) {
+  for (uint16_t index = 0; index < ports(); ++index) {
+    const PortSlot& slot = ports_[index];
+    for (uint32_t w = 0; w < slot.owned.size() && w < workers; ++w) slot.owned[w]->begin();
+  }
 }
 
 void Node::remove_port(uint16_t index) {

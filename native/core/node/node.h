@@ -33,7 +33,8 @@ struct DropRecord {
 
 class Node {
  public:
-  Node(std::string name, uint32_t workers);
+  // most_workers: of its plane.
+  Node(std::string name, uint32_t most_workers);
   virtual ~Node() = default;
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -48,6 +49,19 @@ class Node {
   // Control thread, after the publication that no longer names it: each worker drops what the port holds for
   // it at its next turn; the port is closed once all have (collect).
   void remove_port(uint16_t index);
+  // Control thread: what the workers from `before` up to `workers` will have of each port. Returns what is
+  // wrong, or nothing. Nobody knows of them before adopt_ports().
+  using FurtherPorts = std::vector<std::vector<std::unique_ptr<Port>>>;
+  std::string further_ports(uint32_t before, uint32_t workers, FurtherPorts& made);
+  void adopt_ports(uint32_t before, FurtherPorts made);
+  void begin_ports(uint32_t workers);
+  // Why there can be no further workers now; empty: there can.
+  virtual std::string cannot_grow() const { return {}; }
+  // Control thread, before the worker polls: its part of the node.
+  virtual void add_worker(uint32_t worker) = 0;
+  // See Plane::spread_flows.
+  virtual void spread_flows(uint32_t /*workers*/) {}
+  virtual bool flows_moving() const { return false; }
   static constexpr uint16_t kMostPorts = 4096;
   static constexpr uint16_t kNoPort = 0xffff;
   size_t ports() const { return port_count_.load(std::memory_order_acquire); }
@@ -98,7 +112,7 @@ class Node {
  protected:
   friend class Plane;
   // Control thread, before workers run: the node has its plane.
-  virtual void attached() {}
+  void attached();
   // Frames that a shut node, or a shut port, holds. Control packets among them are counted as unsent.
   void drop_closed(uint32_t worker, uint64_t now, const FrameIndex* frames, uint32_t count);
   // The same for frames that a port has just given, which are counted as received.

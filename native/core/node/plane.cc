@@ -29,23 +29,31 @@ uint64_t monotonic_ns() {
 }
 
 std::vector<uint32_t> shares(const PlaneOptions& options, uint32_t each, uint32_t control) {
-  std::vector<uint32_t> frames(options.workers, each);
+  std::vector<uint32_t> frames(options.most_workers, each);
   frames.push_back(control);
   return frames;
 }
 
+PlaneOptions filled_in(PlaneOptions options) {
+  options.most_workers = std::max(options.most_workers, options.workers);
+  return options;
+}
+
 }  // namespace
 
+// What a worker that may come later has here is address space, and rings and lists of a few hundred KiB; its
+// frames, sessions and sockets take memory once it is there.
 Plane::Plane(const PlaneOptions& options)
-    : options_(options),
-      pool_(shares(options, options.frames_per_worker, options.control_frames),
-            shares(options, options.jumbos_per_worker, 0)) {
-  for (uint32_t w = 0; w < options_.workers; ++w) {
+    : options_(filled_in(options)),
+      workers_(options.workers),
+      pool_(shares(options_, options.frames_per_worker, options.control_frames),
+            shares(options_, options.jumbos_per_worker, 0)) {
+  for (uint32_t w = 0; w < options_.most_workers; ++w) {
     auto worker = std::make_unique<Worker>();
     worker->cache = std::make_unique<FrameCache>(pool_, w);
     worker->free_frames.store(worker->cache->all_total(), std::memory_order_relaxed);
     worker->punts = std::make_unique<Ring>(kPuntRing);
-    for (uint32_t from = 0; from < options_.workers; ++from) {
+    for (uint32_t from = 0; from < options_.most_workers; ++from) {
       worker->from.push_back(std::make_unique<Ring>(options_.hand_over_ring));
     }
     worker->seen.store(kOffline, std::memory_order_relaxed);
@@ -53,7 +61,7 @@ Plane::Plane(const PlaneOptions& options)
     if (worker->wake < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
     worker_.push_back(std::move(worker));
   }
-  control_cache_ = std::make_unique<FrameCache>(pool_, options_.workers);
+  control_cache_ = std::make_unique<FrameCache>(pool_, options_.most_workers);
   injects_ = std::make_unique<Ring>(kInjectRing);
 }
 
@@ -68,6 +76,37 @@ uint16_t Plane::add_node(std::unique_ptr<Node> node) {
   clocks_.push_back({});
   nodes_.back()->attached();
   return nodes_.back()->id_;
+}
+
+std::string Plane::grow(uint32_t workers) {
+  const uint32_t before = this->workers();
+  if (workers < before) return "workers that there are stay until the plane ends";
+  if (workers > most_workers()) {
+    return "the plane was made for " + std::to_string(most_workers()) + " workers at most";
+  }
+  std::vector<Node::FurtherPorts> ports(nodes_.size());
+  for (size_t n = 0; n < nodes_.size(); ++n) {
+    std::string error = nodes_[n]->cannot_grow();
+    if (error.empty()) error = nodes_[n]->further_ports(before, workers, ports[n]);
+    if (!error.empty()) return error;
+  }
+  for (size_t n = 0; n < nodes_.size(); ++n) {
+    for (uint32_t w = before; w < workers; ++w) nodes_[n]->add_worker(w);
+    nodes_[n]->adopt_ports(before, std::move(ports[n]));
+  }
+  workers_.store(workers, std::memory_order_release);
+  return {};
+}
+
+void Plane::spread_flows() {
+  for (auto& node : nodes_) {
+    node->begin_ports(workers());
+    node->spread_flows(workers());
+  }
+}
+
+bool Plane::flows_moving() const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [](const auto& node) { return node->flows_moving(); });
 }
 
 std::vector<Punt> Plane::take_punts(uint32_t most) {

@@ -32,6 +32,7 @@ struct PlaneOptions {
   uint32_t control_frames = 1024;
   uint32_t hand_over_ring = 1024;  // frames, a power of two
   uint32_t jumbos_per_worker = 0;  // jumbo frames, for packets that a chunk does not hold
+  uint32_t most_workers = 0;       // that grow() may come to; 0: as many as there are
 };
 
 struct Punt {
@@ -52,13 +53,25 @@ class Plane {
   Plane& operator=(const Plane&) = delete;
 
   const PlaneOptions& options() const { return options_; }
-  uint32_t workers() const { return options_.workers; }
+  // That there are now. Any thread; it only grows.
+  uint32_t workers() const { return workers_.load(std::memory_order_acquire); }
+  uint32_t most_workers() const { return options_.most_workers; }
   FramePool& pool() { return pool_; }
 
   // Control thread. Nodes and ports are added before workers run.
   uint16_t add_node(std::unique_ptr<Node> node);
   Node& node(uint16_t id) { return *nodes_[id]; }
   size_t nodes() const { return nodes_.size(); }
+
+  // Control thread, while workers run: so many workers from now on. Each node gets its part for them, and
+  // each port one more for each; then their threads may poll. Nothing comes to them before a port of theirs
+  // opens, or somebody hands over. Returns what kept it from being done, or nothing; then nothing has
+  // changed.
+  std::string grow(uint32_t workers);
+  // Control thread, once they poll: flows that no tunnel owns are shared among all workers anew.
+  void spread_flows();
+  // Whether flows are still on their way from one worker to another.
+  bool flows_moving() const;
 
   // Control thread: packets that workers punted, at most `most`.
   std::vector<Punt> take_punts(uint32_t most);
@@ -156,7 +169,8 @@ class Plane {
   bool take_injects(uint64_t now);
   void sleep(uint32_t worker, uint64_t budget_ns);
 
-  const PlaneOptions options_;
+  const PlaneOptions options_;  // most_workers is filled in
+  std::atomic<uint32_t> workers_;
   FramePool pool_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Clock> clocks_;  // by node

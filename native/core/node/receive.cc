@@ -186,18 +186,18 @@ void Forwarder::Shard::route(const FrameIndex* frames, const Address* to, uint32
 // Which worker owns the session of a packet: that of the tunnel it came from or goes into; of two, the one
 // with the lower id; of none, one chosen by the flow, the same for both directions.
 uint32_t Forwarder::Shard::owner(FrameIndex index, const NextHop& next) const {
+  const uint32_t of_tunnel = anchor(index, next);
+  return of_tunnel != FlowOwners::kNobody ? of_tunnel : node.owners_.owner(bucket_of(flow_of(index)));
+}
+
+uint32_t Forwarder::Shard::anchor(FrameIndex index, const NextHop& next) const {
   const Frame& frame = pool.frame(index);
   if (frame.flags & kCrossed) [[unlikely]]
-    return owner_of_crossed(index, next);
+    return anchor_of_crossed(index, next);
   const InboundSa* in = frame.tunnel_in == kNoIndex ? nullptr : &node.inbound_[frame.tunnel_in];
   const OutboundSa* out = next.kind == NextHop::Kind::kTunnel ? &node.outbound_[next.index] : nullptr;
   if (in != nullptr && (out == nullptr || in->tunnel <= out->tunnel)) return in->anchor;
-  if (out != nullptr) return next.anchor;
-  return flow_worker(index);
-}
-
-uint32_t Forwarder::Shard::flow_worker(FrameIndex index) const {
-  return worker_of(flow_of(index), plane.workers());
+  return out != nullptr ? next.anchor : FlowOwners::kNobody;
 }
 
 void Forwarder::Shard::to_session_owner(FrameIndex index, const NextHop& next) {

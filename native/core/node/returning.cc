@@ -34,11 +34,7 @@ bool Forwarder::Shard::take_return(FrameIndex index) {
   // Each real service has one for its address, however many it has for ports.
   if (general == nullptr) return false;
   if (plane.workers() > 1 && (general->remembered || is_fragment(frame))) {
-    const uint32_t to = flow_owner(flow.client);
-    if (to != worker) {
-      hand_over(index, to, Stage::kReturn);
-      return true;
-    }
+    if (!with_flow_owner(index, flow.client, Stage::kReturn, Stage::kReturnHere)) return true;
   }
   returning.push(index);
   if (returning.full()) return_stage();
@@ -90,6 +86,7 @@ Forwarder::Shard::Offered Forwarder::Shard::offered_by(FrameIndex index, const S
       const uint16_t port = !peer ? sent.destination_port() : exact != nullptr ? exact->offered : 0;
       return {true, address, flow.has_ports ? port : uint16_t{0}};
     }
+    if (moves_away(FlowOwners::bucket(flow.client))) return {.is_away = true};
   }
   if (exact != nullptr && !exact->ambiguous) return {true, exact->address, exact->offered};
   if (general == nullptr || general->ambiguous) return {};
@@ -110,6 +107,10 @@ bool Forwarder::Shard::translate_back(FrameIndex index) {
   if (next.kind == NextHop::Kind::kLocal || (next.kind == NextHop::Kind::kConnected && is_own(index, to)))
     return true;
   const Offered offered = offered_by(index, flow);
+  if (offered.is_away) {
+    go_after(index, Stage::kReturnHere);
+    return false;
+  }
   if (!offered.found) return true;
   const uint8_t* ip = data(index) + frame.l3;
   if (!is_translatable(frame.protocol) || !is_translatable(flow.protocol)) {

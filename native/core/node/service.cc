@@ -82,9 +82,17 @@ ServiceFlow Forwarder::Shard::service_flow(FrameIndex index, bool answers) const
 
 // Which worker has a client's flows and fragments: both directions of a flow, and the errors about it, have
 // its client's address in common and nothing else.
-uint32_t Forwarder::Shard::flow_owner(const Address& client) const {
-  const uint64_t hash = mix(client.low, client.high);
-  return static_cast<uint32_t>((hash >> 32) * plane.workers() >> 32);
+// False: the packet was handed over to that one.
+bool Forwarder::Shard::with_flow_owner(FrameIndex index, const Address& client, Stage stage, Stage here) {
+  const uint32_t bucket = FlowOwners::bucket(client);
+  const uint32_t owner_of_flow = node.owners_.owner(bucket);
+  if (owner_of_flow != worker) {
+    hand_over(index, owner_of_flow, stage);
+    return false;
+  }
+  if (!move.told || !moves_away(bucket)) return true;
+  go_after(index, here);
+  return false;
 }
 
 // A fragment learns its datagram's ports, or tells them. False: a later one whose first has not been seen.
@@ -114,11 +122,11 @@ bool Forwarder::Shard::complete_fragment(FrameIndex index, ServiceFlow& flow, bo
 }
 
 void Forwarder::Shard::to_service(FrameIndex index, const GroupTable::Group& group) {
-  if (plane.workers() > 1) {
+  if (plane.workers() > 1 && !is_here) {
     const bool remembers = group.service != nullptr && group.service->remembers;
     if (remembers || (is_fragment(pool.frame(index)) && asks_ports(group))) {
-      const uint32_t owner_of_flow = flow_owner(service_flow(index, false).client);
-      if (owner_of_flow != worker) return hand_over(index, owner_of_flow, Stage::kService);
+      const Address client = service_flow(index, false).client;
+      if (!with_flow_owner(index, client, Stage::kService, Stage::kServiceHere)) return;
     }
   }
   service_groups[serving.count] = &group;
@@ -223,6 +231,7 @@ void Forwarder::Shard::serve_remembered(FrameIndex index, const GroupTable::Grou
     flow_memory->remove(ref);
     counters.add(Counter::flows_forgotten);
   }
+  if (moves_away(FlowOwners::bucket(flow.client))) return go_after(index, Stage::kServiceHere);
   const uint16_t member = group.table->pick(hash);
   if (member >= group.members.size() || flow.is_error) return serve(index, group, flow, member);
   const DropReason reason = learn_flow(group, key, member, is_tcp, flags, ip_bytes(frame));
@@ -324,7 +333,7 @@ void Forwarder::Shard::serve_encapsulated(FrameIndex index, const GroupTable::Me
 void Forwarder::Shard::send_encapsulated(FrameIndex index, const GroupTable::Member& member,
                                          const Encapsulation& tunnel, uint64_t entropy) {
   count(member.statistic, ip_bytes(pool.frame(index)));
-  identification = static_cast<uint16_t>(identification + plane.workers());
+  identification = static_cast<uint16_t>(identification + plane.most_workers());
   encapsulate(pool.frame(index), data(index), tunnel, entropy, identification);
   counters.add(Counter::encapsulated);
   to_neighbour(index, member.neighbour);

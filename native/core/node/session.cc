@@ -114,6 +114,7 @@ void Forwarder::Shard::session_packet(FrameIndex index, const NextHop& next, con
   Frame& frame = pool.frame(index);
   // An earlier packet of the burst may have set the session up, or ended it.
   if (!ref.found() || !sessions.live(ref)) ref = sessions.find(key);
+  if (!ref.found() && session_moves_away(index, next, flow)) return go_after(index, Stage::kSessionHere);
   // Whose packet is it? A plain one's is ours: nothing asks.
   const uint32_t asks = sessions.asks(ref) | (next.situation & kNextHopAsks) | (frame.flags & kCrossed);
   if (asks != 0) [[unlikely]]
@@ -140,6 +141,7 @@ void Forwarder::Shard::session_packet(FrameIndex index, const NextHop& next, con
         sessions.remove(ref);
         counters.add(Counter::sessions_closed);
         ref = {};
+        if (session_moves_away(index, next, flow)) return go_after(index, Stage::kSessionHere);
         break;
     }
   }

@@ -43,13 +43,6 @@ struct Flow5 {
   bool is_error;  // an ICMP error: the other fields are of the flow that it quotes, turned round
 };
 
-// The worker of a flow without tunnels.
-inline uint32_t worker_of(const Flow5& flow, uint32_t workers) {
-  const uint64_t hash = mix(flow.from.low + flow.to.low + flow.source_port + flow.destination_port,
-                            (flow.from.high + flow.to.high) ^ flow.protocol);
-  return static_cast<uint32_t>((hash >> 32) * workers >> 32);
-}
-
 // What a virtual service's packet belongs to, seen from its client whichever way it goes. Of an ICMP error
 // it is the flow of the packet that it quotes.
 struct ServiceFlow {
@@ -99,6 +92,7 @@ struct Forwarder::Shard {
                             const NextHop** found) const;
   void route(const FrameIndex* frames, const Address* to, uint32_t count);
   void to_session_owner(FrameIndex index, const NextHop& next);
+  bool hand_on(FrameIndex index, uint32_t to, Stage stage);
   PENSTOCK_COLD void hand_over(FrameIndex index, uint32_t to, Stage stage);
 
   // local.cc
@@ -142,8 +136,7 @@ struct Forwarder::Shard {
   void wing_moved(SessionRef ref, bool peer_keeps);
   void send_across(FrameIndex index, bool is_piece);
   PENSTOCK_COLD void from_peer(FrameIndex index);
-  uint32_t owner_of_crossed(FrameIndex index, const NextHop& next) const;
-  uint32_t flow_worker(FrameIndex index) const;
+  uint32_t anchor_of_crossed(FrameIndex index, const NextHop& next) const;
 
   // esp.cc
   void open(FrameIndex index);
@@ -177,7 +170,7 @@ struct Forwarder::Shard {
   PENSTOCK_COLD void to_service(FrameIndex index, const GroupTable::Group& group);
   PENSTOCK_COLD void service_stage();
   ServiceFlow service_flow(FrameIndex index, bool answers) const;
-  uint32_t flow_owner(const Address& client) const;
+  bool with_flow_owner(FrameIndex index, const Address& client, Stage stage, Stage here);
   bool complete_fragment(FrameIndex index, ServiceFlow& flow, bool answers);
   static SessionKey flow_key(const ServiceFlow& flow, uint16_t routing_instance);
   SessionKey answers_key(const SessionKey& key, const GroupTable::Group& group, uint16_t member) const;
@@ -201,17 +194,41 @@ struct Forwarder::Shard {
   struct Offered {  // what a client knows a real service's port as
     bool found = false;
     Address address = {};
-    uint16_t port = 0;  // 0: as it is
+    uint16_t port = 0;     // 0: as it is
+    bool is_away = false;  // its flow is with another worker by now
   };
   PENSTOCK_COLD bool take_return(FrameIndex index);
   PENSTOCK_COLD void return_stage();
   Offered offered_by(FrameIndex index, const ServiceFlow& flow);
   bool translate_back(FrameIndex index);
 
+  // moving.cc
+  [[gnu::cold]] void move_flows();
+  bool begin_move();
+  bool send_flows();
+  bool send_last();
+  bool send_moved(const void* header, const void* content, size_t bytes);
+  PENSTOCK_COLD void take_flows(FrameIndex index);
+  PENSTOCK_COLD void go_after(FrameIndex index, Stage stage);
+  // Whether a flow of this bucket that is not here is, or is to be, with the worker that it moves to.
+  bool moves_away(uint32_t bucket) const {
+    return move.to != FlowOwners::kNobody && bucket != FlowOwners::kNobody && move.leaves[bucket];
+  }
+  bool session_moves_away(FrameIndex index, const NextHop& next, const Flow5& flow) const {
+    if (move.to == FlowOwners::kNobody) [[likely]]
+      return false;
+    return anchor(index, next) == FlowOwners::kNobody && moves_away(bucket_of(flow));
+  }
+
   const NextHop& next_hop(FrameIndex index, const Address& destination) const;
   PENSTOCK_HOT const NextHop& leads_to(uint32_t route) const;  // RouteTable::kNone: nowhere, a next hop too
   const NextHop& by_source(const RouteTable::Search& search, const Address& from) const;
   uint32_t owner(FrameIndex index, const NextHop& next) const;
+  uint32_t anchor(FrameIndex index, const NextHop& next) const;
+  static uint32_t bucket_of(const Flow5& flow) {
+    return FlowOwners::bucket(flow.from, flow.to, flow.protocol,
+                              uint32_t{flow.source_port} + flow.destination_port);
+  }
   Address own_address(const Frame& offender) const;  // to speak from; unspecified when there is none
   Address source(FrameIndex index, const Frame& frame) const {
     const uint8_t* ip = data(index) + frame.l3;
@@ -288,7 +305,19 @@ struct Forwarder::Shard {
   static constexpr uint32_t kPeerTimeoutSeconds = 1800;
   static constexpr uint32_t kLeastPathMtuV4 = 576;  // RFC 791 §3.1: what every host takes
   FragmentMemory fragments;
-  uint16_t identification = 0;                   // of outer headers, worker number modulo the workers
+  // Flows of this worker that are to be another's.
+  struct Move {
+    uint32_t round = 0;  // of the owners: up to this one nothing is left to move
+    uint32_t to = FlowOwners::kNobody;
+    uint32_t bucket = 0;  // one of those that go
+    std::array<bool, FlowOwners::kBuckets> leaves = {};
+    uint32_t sessions = kNoSession;  // cursors; kNoSession: all have gone
+    uint32_t flows = kNoSession;
+    bool told = false;  // that these were all
+  };
+  Move move;
+  bool is_here = false;         // the packet's flow has come to this worker, whoever its bucket's owner is
+  uint16_t identification = 0;  // of outer headers, worker number modulo the most workers
   static constexpr unsigned kExpireBudget = 64;  // timers a turn
   static constexpr uint32_t kDefaultPolicy = 0;  // policy id of what default-policy permits
   std::vector<Statistic> statistics;

@@ -37,19 +37,19 @@ std::string Forwarder::change_numbers(bool outbound, uint32_t index, const SaNum
 }
 
 void Forwarder::sync_start(bool all) {
-  for (auto& shard : shards_) shard->sync.start(all);
-  sync_.held.assign(shards_.size(), {});
-  sync_.checks_wanted.resize(shards_.size());
-  for (size_t w = 0; w < shards_.size(); ++w) sync_.checks_wanted[w] = shards_[w]->sync.checks();
+  for (auto& shard : live_shards()) shard->sync.start(all);
+  sync_.held.assign(plane_->workers(), {});
+  sync_.checks_wanted.resize(plane_->workers());
+  for (size_t w = 0; w < plane_->workers(); ++w) sync_.checks_wanted[w] = shards_[w]->sync.checks();
   sync_.checking = false;
   sync_.status.mismatches = 0;
   plane_->wake();
 }
 void Forwarder::sync_stop() {
-  for (auto& shard : shards_) shard->sync.stop();
+  for (auto& shard : live_shards()) shard->sync.stop();
   if (!sync_ready()) return;
   // what was not sent yet is said again on the next connection
-  for (auto& shard : shards_) {
+  for (auto& shard : live_shards()) {
     uint8_t waste[4096];
     for (size_t length = 1; length > 0;) {
       length = shard->sync.out().peek(waste, sizeof waste);
@@ -58,10 +58,10 @@ void Forwarder::sync_stop() {
   }
 }
 void Forwarder::sync_digest() {
-  for (auto& shard : shards_) shard->sync.ask_digest();
+  for (auto& shard : live_shards()) shard->sync.ask_digest();
 }
 void Forwarder::sync_refresh() {
-  for (auto& shard : shards_) shard->sync.ask_refresh();
+  for (auto& shard : live_shards()) shard->sync.ask_refresh();
 }
 
 bool Forwarder::sync_ready() const {
@@ -88,7 +88,7 @@ uint32_t Forwarder::sync_mark(uint8_t* out) {
 uint32_t Forwarder::sync_pull(uint8_t* out, uint32_t most) {
   if (!sync_ready()) return 0;
   uint32_t used = 0;
-  const auto workers = static_cast<uint32_t>(shards_.size());
+  const uint32_t workers = plane_->workers();
   for (uint32_t i = 0, idle = 0; idle < workers && most - used >= sync::kMostRecordBytes; ++i) {
     const uint32_t w = (sync_.next_worker + i) % workers;
     SyncControl::Held& held = sync_.held[w];
@@ -124,9 +124,8 @@ uint32_t Forwarder::sync_owner(const Record& record) const {
   const auto address = [&](const uint8_t* bytes) {
     return key.version == 4 ? Address::v4(bytes) : Address::v6(bytes);
   };
-  return worker_of({address(key.source()), address(key.destination()), key.protocol(), key.source_port(),
-                    key.destination_port(), false},
-                   static_cast<uint32_t>(shards_.size()));
+  return owners_.owner(FlowOwners::bucket(address(key.source()), address(key.destination()), key.protocol(),
+                                          uint32_t{key.source_port()} + key.destination_port()));
 }
 
 Forwarder::SyncApplied Forwarder::sync_apply(const uint8_t* block, uint32_t size) {
@@ -140,7 +139,7 @@ Forwarder::SyncApplied Forwarder::sync_apply(const uint8_t* block, uint32_t size
     }
     at += static_cast<uint32_t>(length);
   }
-  for (const auto& shard : shards_) {
+  for (const auto& shard : live_shards()) {
     if (!shard->sync.has_room(records)) return SyncApplied::kBusy;
   }
   const SyncTable& names = *current_.load()->sync;
@@ -161,7 +160,7 @@ Forwarder::SyncApplied Forwarder::sync_apply(const uint8_t* block, uint32_t size
       shards_[sync_owner(record)]->sync.put_in(record);
       continue;
     }
-    for (size_t w = 0; w < shards_.size(); ++w) {
+    for (size_t w = 0; w < plane_->workers(); ++w) {
       shards_[w]->sync.put_in(record);
       if (record.mark == Mark::kDigest) ++sync_.checks_wanted[w];
     }
@@ -177,7 +176,7 @@ Forwarder::SyncApplied Forwarder::sync_apply(const uint8_t* block, uint32_t size
 bool Forwarder::sync_checked() {
   if (!sync_.checking) return true;
   uint64_t sum = 0;
-  for (size_t w = 0; w < shards_.size(); ++w) {
+  for (size_t w = 0; w < plane_->workers(); ++w) {
     if (shards_[w]->sync.checks() < sync_.checks_wanted[w]) return false;
     sum += shards_[w]->sync.checked_sum();
   }
@@ -190,7 +189,7 @@ bool Forwarder::sync_checked() {
 SyncStatus Forwarder::sync_status() {
   if (sync_ready()) sync_checked();
   SyncStatus status = sync_.status;
-  for (const auto& shard : shards_) {
+  for (const auto& shard : live_shards()) {
     const SessionSync::Counts counts = shard->sync.counts();
     status.counts.said += counts.said;
     status.counts.said_bytes += counts.said_bytes;

@@ -71,6 +71,7 @@ void Forwarder::Shard::wing_packet(FrameIndex index, const NextHop& next, const 
     sessions.remove(ref);
     counters.add(Counter::sessions_closed);
     ref = {};
+    if (session_moves_away(index, next, flow)) return go_after(index, Stage::kSessionHere);
   }
   if (!ref.found() && flow.is_error) return drop(index, DropReason::policy_deny);
   const uint32_t number = situation_of(frame, next, flow, ref, may_begin(frame, is_tcp, flags));
@@ -187,9 +188,9 @@ void Forwarder::Shard::from_peer(FrameIndex index) {
   to_session_owner(index, next);
 }
 
-// As owner(), of a packet that may have come by a tunnel of the other node: the same one here, which its
+// As anchor(), of a packet that may have come by a tunnel of the other node: the same one here, which its
 // answers go into.
-uint32_t Forwarder::Shard::owner_of_crossed(FrameIndex index, const NextHop& next) const {
+uint32_t Forwarder::Shard::anchor_of_crossed(FrameIndex index, const NextHop& next) const {
   const Frame& frame = pool.frame(index);
   const NextHop& back = leads_to(tables->routes->table.find(frame.routing_instance, source(index, frame)));
   const bool came_by_tunnel = back.kind == NextHop::Kind::kTunnel && back.zone == frame.zone;
@@ -198,7 +199,7 @@ uint32_t Forwarder::Shard::owner_of_crossed(FrameIndex index, const NextHop& nex
     return node.outbound_[back.index].tunnel <= node.outbound_[next.index].tunnel ? back.anchor : next.anchor;
   }
   if (came_by_tunnel) return back.anchor;
-  return leaves_by_tunnel ? next.anchor : flow_worker(index);
+  return leaves_by_tunnel ? next.anchor : FlowOwners::kNobody;
 }
 
 }  // namespace penstock

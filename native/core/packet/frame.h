@@ -29,7 +29,20 @@ constexpr uint32_t kJumboChunks = 3;    // that a jumbo frame takes, one after t
 constexpr uint32_t kBurst = 64;
 
 // Where a frame goes on after a hand-over to the worker that owns it.
-enum class Stage : uint8_t { kParse, kSession, kSeal, kService, kReturn, kOriginate, kLiveness };
+// …Here: its flow has come to this worker just now (node/moving.cc); kMoved: flows, not a packet.
+enum class Stage : uint8_t {
+  kParse,
+  kSession,
+  kSeal,
+  kService,
+  kReturn,
+  kOriginate,
+  kLiveness,
+  kSessionHere,
+  kServiceHere,
+  kReturnHere,
+  kMoved,
+};
 
 struct alignas(64) Frame {
   // the port's

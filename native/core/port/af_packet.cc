@@ -20,6 +20,7 @@
 
 #include "../packet/bytes.h"
 #include "../packet/ethernet.h"
+#include "packet_group.h"
 
 namespace penstock {
 namespace {
@@ -57,11 +58,17 @@ void insert_tag(uint8_t* packet_with_gap_before, const uint16_t* tag) {
 
 }  // namespace
 
+AfPacketPort::AfPacketPort(const AfPacketOptions& options, std::shared_ptr<PacketGroup> group)
+    : options_(options), group_(std::move(group)) {
+  large_.resize(kLargeBytes);
+}
+
 AfPacketPorts AfPacketPort::open(const AfPacketOptions& options) {
   AfPacketPorts result;
-  uint16_t fanout = 0;
+  const bool shared = std::max(options.workers, options.most_workers) > 1;
+  const auto group = shared ? std::make_shared<PacketGroup>() : nullptr;
   for (uint32_t worker = 0; worker < options.workers && result.error.number == 0; ++worker) {
-    std::unique_ptr<AfPacketPort> port(new AfPacketPort(options));
+    std::unique_ptr<AfPacketPort> port(new AfPacketPort(options, group));
     const InterfaceState interface = read_interface(options.interface);
     if (interface.index == 0) {
       result.error = {ENODEV, "there is no interface " + options.interface};
@@ -71,9 +78,7 @@ AfPacketPorts AfPacketPort::open(const AfPacketOptions& options) {
       result.error = {
           ENETDOWN, "interface " + options.interface + " is down: ip link set " + options.interface + " up"};
     } else {
-      port->fanout_ = fanout;
-      port->large_.resize(kLargeBytes);
-      if (port->open_sockets(interface, result.error)) fanout = port->fanout_;
+      port->open_sockets(interface, false, result.error);
     }
     result.ports.push_back(std::move(port));
   }
@@ -86,34 +91,69 @@ AfPacketPorts AfPacketPort::open(const AfPacketOptions& options) {
   return result;
 }
 
-bool AfPacketPort::open_sockets(const InterfaceState& interface, SocketError& error) {
+// While the others receive: it joins their group where nothing is given to it yet, and what it was given
+// before is what they were given as well.
+std::unique_ptr<Port> AfPacketPort::further(uint32_t, std::string& error) {
+  std::unique_ptr<AfPacketPort> port(new AfPacketPort(options_, group_));
+  SocketError failed;
+  const InterfaceState interface = read_interface(options_.interface);
+  if (group_ == nullptr) {
+    failed.text = "interface " + options_.interface + ": opened for one worker";
+  } else if (interface.index == 0) {
+    port->state_.store(State::kGone);  // it opens when the interface is back
+    return port;
+  } else if (port->open_sockets(interface, true, failed)) {
+    port->discard_received();
+    port->first_mac_ = first_mac_;
+    return port;
+  }
+  error = failed.text;
+  return nullptr;
+}
+
+void AfPacketPort::begin() {
+  if (!waits_) return;
+  waits_ = false;
+  group_->open_to_all(receive_);
+}
+
+bool AfPacketPort::open_sockets(const InterfaceState& interface, bool waits, SocketError& error) {
   const uint32_t slot_bytes = slot_bytes_for(interface.mtu);
   if (first_mac_ == 0) first_mac_ = mac_word(interface);
   const bool promiscuous = options_.promiscuous || mac_word(interface) != first_mac_;
   receive_at_ = transmit_at_ = 0;
   unsent_ = false;
-  if (!receive_.open_receive(options_.receive_slots, slot_bytes, error) ||
-      !transmit_.open_transmit(options_.transmit_slots, slot_bytes, error) ||
-      !transmit_.bind(interface.index, false, error) || !receive_.bind(interface.index, promiscuous, error) ||
-      (options_.workers > 1 && !receive_.join_fanout(fanout_, error))) {
+  const bool made = receive_.open_receive(options_.receive_slots, slot_bytes, error) &&
+                    transmit_.open_transmit(options_.transmit_slots, slot_bytes, error) &&
+                    transmit_.bind(interface.index, false, error) &&
+                    (group_ == nullptr ? receive_.bind(interface.index, promiscuous, error)
+                                       : group_->join(receive_, interface.index, promiscuous, waits, error));
+  if (!made) {
     error.text = "interface " + options_.interface + ": " + error.text;
     receive_.close();
     transmit_.close();
     return false;
   }
+  waits_ = waits;
   openings_.fetch_add(1, std::memory_order_relaxed);
   adopt(interface);
   return true;
+}
+
+void AfPacketPort::close_sockets() {
+  if (group_ != nullptr) {
+    group_->leave(receive_);
+  } else {
+    receive_.close();
+  }
+  transmit_.close();
 }
 
 void AfPacketPort::adopt(const InterfaceState& interface) {
   index_ = interface.index;
   mtu_.store(interface.mtu, std::memory_order_relaxed);
   mac_.store(mac_word(interface), std::memory_order_relaxed);
-  // Asked for every so often while it is open, too: that is no opening.
-  const bool was_open = state_.exchange(State::kOpen, std::memory_order_acq_rel) == State::kOpen;
-  if (!was_open || openings_.load(std::memory_order_relaxed) == 0) {
-  }
+  state_.store(State::kOpen, std::memory_order_release);
 }
 
 void AfPacketPort::mac(uint8_t* to) const {
@@ -151,14 +191,13 @@ void AfPacketPort::watch(uint64_t now) {
   const InterfaceState interface = read_interface(options_.interface);
   if (interface.index == 0 || (has_socket && interface.index != index_)) {
     // Closed at once, so that the workers' next group finds none of the old one left.
-    receive_.close();
-    transmit_.close();
+    close_sockets();
     state_.store(State::kGone, std::memory_order_release);
   } else if (!interface.is_up) {
     state_.store(State::kDown, std::memory_order_release);
   } else if (!has_socket) {
     SocketError error;
-    if (!open_sockets(interface, error)) {
+    if (!open_sockets(interface, false, error)) {
       error_number_.store(error.number, std::memory_order_relaxed);
       state_.store(State::kFailed, std::memory_order_release);
     }
@@ -307,7 +346,7 @@ void AfPacketPort::discard_received() {
 }
 
 uint32_t AfPacketPort::transmit(FrameCache& cache, const FrameIndex* frames, uint32_t count_frames) {
-  if (!open()) return 0;
+  if (!open() || transmit_.descriptor() < 0) return 0;
   const uint32_t longest = mtu() + ethernet::kHeaderBytes;
   uint32_t taken = 0;
   uint32_t refused = 0;

@@ -20,12 +20,14 @@ namespace penstock {
 struct AfPacketOptions {
   std::string interface;
   uint32_t workers = 1;
+  uint32_t most_workers = 0;      // that further() may come to; 0: as many as there are
   bool promiscuous = false;       // for addresses that are not the interface's own
   uint32_t receive_slots = 2048;  // powers of two
   uint32_t transmit_slots = 1024;
 };
 
 class AfPacketPort;
+class PacketGroup;
 
 // One port for each worker, or an error: no such interface (ENODEV), down (ENETDOWN), not Ethernet, no
 // privilege (EPERM: the text says how to get it), no memory.
@@ -36,7 +38,7 @@ struct AfPacketPorts {
 
 class AfPacketPort final : public KernelPort {
  public:
-  // Workers share what arrives by a hash of the flow (PACKET_FANOUT_HASH), the same in both directions.
+  // Workers share what arrives by a hash of the flow, the same in both directions (packet_group.h).
   static AfPacketPorts open(const AfPacketOptions& options);
 
   uint32_t receive(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) override;
@@ -45,6 +47,9 @@ class AfPacketPort final : public KernelPort {
   bool open() const override { return state_.load(std::memory_order_acquire) == State::kOpen; }
   uint32_t openings() const override { return openings_.load(std::memory_order_relaxed); }
   std::string fault() const override;
+  ~AfPacketPort() override { close_sockets(); }
+  std::unique_ptr<Port> further(uint32_t worker, std::string& error) override;
+  void begin() override;
 
   // Any thread. Of the interface when last looked at, ten times a second while it is received from.
   uint32_t mtu() const override { return mtu_.load(std::memory_order_relaxed); }
@@ -55,8 +60,9 @@ class AfPacketPort final : public KernelPort {
   enum class State : uint8_t { kOpen, kDown, kGone, kFailed };
   enum class Taken : uint8_t { kFrame, kNothing, kSegments };
 
-  explicit AfPacketPort(const AfPacketOptions& options) : options_(options) {}
-  bool open_sockets(const InterfaceState& interface, SocketError& error);
+  AfPacketPort(const AfPacketOptions& options, std::shared_ptr<PacketGroup> group);
+  bool open_sockets(const InterfaceState& interface, bool waits, SocketError& error);
+  void close_sockets();
   void adopt(const InterfaceState& interface);
   void watch(uint64_t now);
   void read_statistics();
@@ -77,9 +83,10 @@ class AfPacketPort final : public KernelPort {
   uint64_t next_watch_ = 0;
   uint32_t watches_ = 0;
   int index_ = 0;
-  uint16_t fanout_ = 0;
-  uint64_t first_mac_ = 0;      // of the interface as it was first: the node goes on with it
-  std::vector<uint8_t> large_;  // a packet that is being cut
+  const std::shared_ptr<PacketGroup> group_;  // null: there is one worker, and never another
+  bool waits_ = false;                        // control thread's: it is given nothing before begin()
+  uint64_t first_mac_ = 0;                    // of the interface as it was first: the node goes on with it
+  std::vector<uint8_t> large_;                // a packet that is being cut
   Segmenter segmenter_;
 
   std::atomic<State> state_{State::kOpen};

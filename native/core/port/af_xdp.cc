@@ -13,7 +13,7 @@
 // Queues and workers: a socket receives what arrives at its queue of the interface. Where there are fewer
 // queues than workers, each worker has a socket on each queue, and the program chooses; they share the
 // queue's memory and its rings of chunks, which one worker tends. Otherwise each queue is one worker's, and
-// what another owns is handed over.
+// what another owns is handed over. A worker that comes later has a further socket on each queue.
 //
 // An interface that goes: the first worker sees it and ends the attachment; each worker lets go at its next
 // turn, and the last one closes all and takes back the chunks that the kernel had. Then the first worker
@@ -97,11 +97,15 @@ struct XdpAttachment {
   int groups = -1;
   int index = 0;
   uint32_t queues = 0;
+  uint32_t workers = 0;  // when it was made: they look after its queues' chunks
   bool jumbo = false;
   XdpMode mode = XdpMode::kGeneric;
-  std::vector<std::unique_ptr<XdpSocket>> sockets;  // queue * workers + worker, or one a queue
+  // queue * the most workers + worker; null: this worker has none there.
+  std::vector<std::unique_ptr<XdpSocket>> sockets;
   uint64_t dropped = 0;
   std::atomic<uint32_t> users{0};
+
+  uint32_t tender(uint32_t queue) const { return queue % workers; }
 
   ~XdpAttachment() {
     if (link >= 0) close(link);
@@ -115,7 +119,11 @@ class XdpInterface {
   enum class State : uint8_t { kOpen, kDown, kGone, kFailed };
 
   XdpInterface(const AfXdpOptions& wanted, FramePool& frames)
-      : options(wanted), pool(frames), lent(new std::atomic<uint8_t>[frames.chunks()]()) {}
+      : options(wanted),
+        most(std::max(wanted.workers, wanted.most_workers)),
+        workers(wanted.workers),
+        pool(frames),
+        lent(new std::atomic<uint8_t>[frames.chunks()]()) {}
 
   bool start(SocketError& error);
   std::unique_ptr<XdpAttachment> attach(const InterfaceState& state, SocketError& error);
@@ -123,10 +131,15 @@ class XdpInterface {
   void adopt(std::unique_ptr<XdpAttachment> made, const InterfaceState& state);
   void retire(State why);
   void end();
-  bool shares_queues(const XdpAttachment& made) const { return made.queues < options.workers; }
+  bool add_worker(uint32_t worker, SocketError& error);
+  XdpSocket& first_of(const XdpAttachment& made, uint32_t queue) const {
+    return *made.sockets[queue * most + made.tender(queue)];
+  }
   void describe(const XdpAttachment& made);
 
   const AfXdpOptions options;
+  const uint32_t most;  // workers
+  uint32_t workers;     // that there are; under watch_lock
   FramePool& pool;
   Steering steering;
   const std::unique_ptr<std::atomic<uint8_t>[]> lent;  // by frame: the kernel has it
@@ -149,13 +162,14 @@ class XdpInterface {
 
  private:
   bool open_queue(XdpAttachment& made, uint32_t queue, SocketError& error);
+  bool open_further(XdpAttachment& made, uint32_t queue, uint32_t worker, SocketError& error);
 };
 
 bool XdpInterface::open_queue(XdpAttachment& made, uint32_t queue, SocketError& error) {
   auto first = std::make_unique<XdpSocket>();
   XdpSizes sizes = options.sizes;
-  const bool shared = shares_queues(made);
-  while (shared && sizes.completion < sizes.transmit * options.workers) sizes.completion *= 2;
+  const bool shared = made.queues < workers;
+  while ((shared || most > workers) && sizes.completion < sizes.transmit * most) sizes.completion *= 2;
   const XdpBind how = made.mode == XdpMode::kZeroCopy ? XdpBind::kZeroCopy : XdpBind::kCopy;
   // A process that ended a moment ago may not have let go of the queue yet.
   for (uint32_t tries = 0; tries < kBusyTries; ++tries) {
@@ -167,19 +181,37 @@ bool XdpInterface::open_queue(XdpAttachment& made, uint32_t queue, SocketError& 
     usleep(kBusyWait);
   }
   if (error.number != 0) return false;
-  XdpSocket& owner = *first;
-  made.sockets.push_back(std::move(first));
-  for (uint32_t worker = 0; worker < options.workers; ++worker) {
-    const XdpSocket* socket = &owner;
-    if (shared && worker != 0) {
-      auto further = std::make_unique<XdpSocket>();
-      if (!further->open_shared(owner, sizes, made.index, queue, error)) return false;
-      further->first = &owner;
-      socket = further.get();
-      made.sockets.push_back(std::move(further));
+  const int descriptor = first->descriptor();
+  made.sockets[queue * most + made.tender(queue)] = std::move(first);
+  for (uint32_t worker = 0; worker < workers; ++worker) {
+    const bool has_own = shared && worker != made.tender(queue);
+    if (has_own ? !open_further(made, queue, worker, error)
+                : !steering.set_socket(queue, most, worker, descriptor, error)) {
+      return false;
     }
-    if (!steering.set_socket(queue, options.workers, worker, socket->descriptor(), error)) return false;
   }
+  return true;
+}
+
+bool XdpInterface::open_further(XdpAttachment& made, uint32_t queue, uint32_t worker, SocketError& error) {
+  XdpSocket& first = first_of(made, queue);
+  auto socket = std::make_unique<XdpSocket>();
+  if (!socket->open_shared(first, options.sizes, made.index, queue, error)) return false;
+  socket->first = &first;
+  if (!steering.set_socket(queue, most, worker, socket->descriptor(), error)) return false;
+  made.sockets[queue * most + worker] = std::move(socket);
+  return true;
+}
+
+// While others use what there is. With watch_lock.
+bool XdpInterface::add_worker(uint32_t worker, SocketError& error) {
+  if (XdpAttachment* made = current.load(std::memory_order_relaxed)) {
+    for (uint32_t queue = 0; queue < made->queues; ++queue) {
+      if (!open_further(*made, queue, worker, error)) return false;
+    }
+    made->users.fetch_add(1);
+  }
+  workers = std::max(workers, worker + 1);
   return true;
 }
 
@@ -191,8 +223,9 @@ std::unique_ptr<XdpAttachment> XdpInterface::attach(const InterfaceState& interf
     made->index = interface.index;
     made->mode = static_cast<XdpMode>(tried);
     made->jumbo = interface.mtu + ethernet::kTaggedHeaderBytes > kLargestInChunk;
-    made->queues =
-        std::min({count_queues(options.interface), kMostQueues, STEER_MOST_SOCKETS / options.workers});
+    made->queues = std::min({count_queues(options.interface), kMostQueues, STEER_MOST_SOCKETS / most});
+    made->workers = workers;
+    made->sockets.resize(size_t{made->queues} * most);
     error = {};
     made->link = steering.attach(interface.index, made->mode != XdpMode::kGeneric, error);
     for (uint32_t queue = 0; made->link >= 0 && queue < made->queues; ++queue) {
@@ -201,7 +234,7 @@ std::unique_ptr<XdpAttachment> XdpInterface::attach(const InterfaceState& interf
     if (error.number == 0) {
       made->groups = listen_to_groups(interface.index,
                                       options.promiscuous || (first_mac != 0 && first_mac != mac.load()));
-      made->users.store(options.workers);
+      made->users.store(workers);
       return made;
     }
     if (error.number == EPERM || error.number == EBUSY) break;
@@ -217,8 +250,8 @@ void XdpInterface::describe(const XdpAttachment& made) {
     return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
   };
   const std::lock_guard<std::mutex> guard(mode_lock);
-  mode = std::string("AF_XDP ") + how + "; " + count(made.queues, "queue") + " for " +
-         count(options.workers, "worker");
+  mode =
+      std::string("AF_XDP ") + how + "; " + count(made.queues, "queue") + " for " + count(workers, "worker");
 }
 
 void XdpInterface::adopt(std::unique_ptr<XdpAttachment> made, const InterfaceState& interface) {
@@ -312,10 +345,34 @@ AfXdpPorts AfXdpPort::open(const AfXdpOptions& options, FramePool& pool) {
   return result;
 }
 
-AfXdpPort::AfXdpPort(std::shared_ptr<XdpInterface> interface, uint32_t worker)
-    : interface_(std::move(interface)), worker_(worker), sleeper_(epoll_create1(EPOLL_CLOEXEC)) {}
+AfXdpPort::AfXdpPort(std::shared_ptr<XdpInterface> interface, uint32_t worker, uint32_t epoch)
+    : interface_(std::move(interface)),
+      worker_(worker),
+      epoch_(epoch),
+      sleeper_(epoll_create1(EPOLL_CLOEXEC)) {}
+
+std::unique_ptr<Port> AfXdpPort::further(uint32_t worker, std::string& error) {
+  const std::lock_guard<std::mutex> guard(interface_->watch_lock);
+  SocketError failed;
+  if (worker >= interface_->most) {
+    failed.text = "sockets for " + std::to_string(interface_->most) + " workers";
+  } else if (interface_->add_worker(worker, failed)) {
+    // As if it had seen all up to the attachment that there is.
+    const uint32_t epoch = interface_->epoch.load(std::memory_order_relaxed);
+    std::unique_ptr<AfXdpPort> port(new AfXdpPort(interface_, worker, epoch - epoch % 2));
+    port->unused_ = true;
+    return port;
+  }
+  error = "interface " + interface_->options.interface + ": " + failed.text;
+  return nullptr;
+}
 
 AfXdpPort::~AfXdpPort() {
+  if (unused_) {  // its worker did not come after all
+    const std::lock_guard<std::mutex> guard(interface_->watch_lock);
+    if (XdpAttachment* made = interface_->current.load(std::memory_order_relaxed)) made->users.fetch_sub(1);
+    interface_->workers = std::min(interface_->workers, worker_);
+  }
   if (sleeper_ >= 0) close(sleeper_);
 }
 
@@ -339,7 +396,7 @@ std::string AfXdpPort::mode() const {
   return interface_->mode;
 }
 void AfXdpPort::set_owners(const PortOwners& owners) {
-  interface_->steering.set_owners(owners, interface_->options.workers);
+  interface_->steering.set_owners(owners, interface_->most);
 }
 
 std::string AfXdpPort::fault() const {
@@ -361,6 +418,7 @@ std::string AfXdpPort::fault() const {
 // The attachment was made, or ended.
 void AfXdpPort::change(FrameCache& cache) {
   const uint32_t epoch = interface_->epoch.load(std::memory_order_acquire);
+  unused_ = false;
   // One that was made is never skipped over by one that ended: it ends only when all have let go of it.
   for (; epoch_ != epoch; ++epoch_) {
     if (epoch_ % 2 == 1) leave(cache);
@@ -368,14 +426,10 @@ void AfXdpPort::change(FrameCache& cache) {
   XdpAttachment* made = interface_->current.load(std::memory_order_acquire);
   if (epoch_ % 2 == 0 || made == nullptr) return;
   attachment_ = made;
-  const bool shared = interface_->shares_queues(*made);
-  const uint32_t workers = interface_->options.workers;
   for (uint32_t queue = 0; queue < made->queues; ++queue) {
-    XdpSocket* first = made->sockets[shared ? queue * workers : queue].get();
-    const bool tends = queue % workers == worker_;
-    if (tends) tended_.push_back(first);
-    if (!shared && !tends) continue;
-    XdpSocket* own = shared ? made->sockets[queue * workers + worker_].get() : first;
+    if (made->tender(queue) == worker_) tended_.push_back(&interface_->first_of(*made, queue));
+    XdpSocket* own = made->sockets[queue * interface_->most + worker_].get();
+    if (own == nullptr) continue;
     sockets_.push_back(own);
     if (out_ == nullptr || queue == worker_ % made->queues) out_ = own;
     epoll_event event{};
@@ -401,6 +455,7 @@ void AfXdpPort::leave(FrameCache& cache) {
   XdpAttachment& ended = *interface_->held;
   if (ended.users.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   uint64_t unfetched = 0;
+  std::erase(ended.sockets, nullptr);
   for (auto& socket : ended.sockets) {
     unfetched += socket->dropped() + socket->receive.filled(~0u);
   }
@@ -425,7 +480,8 @@ uint32_t AfXdpPort::receive(FrameCache& cache, uint64_t now, FrameIndex* frames,
     interface_->watch(now);
     if (attachment_ != nullptr && interface_->watches % kCountEvery == 0) {
       uint64_t dropped = 0;
-      for (const auto& socket : attachment_->sockets) dropped += socket->dropped();
+      const std::lock_guard<std::mutex> guard(interface_->watch_lock);
+      for (const auto& socket : attachment_->sockets) dropped += socket != nullptr ? socket->dropped() : 0;
       Port::count(Counter::rx_missed, dropped - attachment_->dropped);
       attachment_->dropped = dropped;
     }

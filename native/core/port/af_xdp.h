@@ -19,6 +19,7 @@ enum class XdpMode : uint8_t { kZeroCopy, kDriver, kGeneric };
 struct AfXdpOptions {
   std::string interface;
   uint32_t workers = 1;
+  uint32_t most_workers = 0;          // that further() may come to; 0: as many as there are
   bool promiscuous = false;           // for addresses that are not the interface's own
   XdpMode best = XdpMode::kZeroCopy;  // none better is tried
   XdpSizes sizes;
@@ -50,6 +51,7 @@ class AfXdpPort final : public KernelPort {
   bool wants_owners() const override { return true; }
   void set_owners(const PortOwners& owners) override;
   void let_go(FrameCache& cache) override;
+  std::unique_ptr<Port> further(uint32_t worker, std::string& error) override;
 
   // Any thread: of the interface when last looked at.
   uint32_t mtu() const override;
@@ -59,7 +61,7 @@ class AfXdpPort final : public KernelPort {
   std::string mode() const override;
 
  private:
-  AfXdpPort(std::shared_ptr<XdpInterface> interface, uint32_t worker);
+  AfXdpPort(std::shared_ptr<XdpInterface> interface, uint32_t worker, uint32_t epoch = 0);
   void change(FrameCache& cache);
   void leave(FrameCache& cache);
   uint32_t take(FrameCache& cache, uint64_t now, XdpSocket& socket, FrameIndex* frames, uint32_t count);
@@ -72,6 +74,7 @@ class AfXdpPort final : public KernelPort {
   const uint32_t worker_;
   XdpAttachment* attachment_ = nullptr;
   uint32_t epoch_ = 0;
+  bool unused_ = false;              // made by further(), and nobody has polled it
   int sleeper_ = -1;                 // epoll: of all sockets of this worker
   std::vector<XdpSocket*> sockets_;  // that this worker receives from
   std::vector<XdpSocket*> tended_;  // first sockets of the queues whose chunks this worker brings and fetches

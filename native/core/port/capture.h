@@ -146,6 +146,12 @@ class CapturePort final : public Port {
   uint32_t receive(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) override;
   uint32_t transmit(FrameCache& cache, const FrameIndex* frames, uint32_t count) override;
   void flush() override;
+  // Reads nothing; one that writes is alone.
+  std::unique_ptr<Port> further(uint32_t, std::string& error) override {
+    if (options_.write.empty()) return open({}, error);
+    error = "the capture " + options_.write + " is written by one worker";
+    return nullptr;
+  }
   bool open() const override;
   std::string fault() const override;
   // All that the capture holds was received.

@@ -7,7 +7,10 @@ namespace penstock {
 class MemoryPort final : public Port {
  public:
   MemoryPort(std::shared_ptr<MemoryWire> wire, uint32_t side, uint32_t worker)
-      : wire_(std::move(wire)), in_(wire_->towards(side, worker)), out_(wire_->towards(side ^ 1, worker)) {}
+      : wire_(std::move(wire)),
+        side_(side),
+        in_(wire_->towards(side, worker)),
+        out_(wire_->towards(side ^ 1, worker)) {}
 
   uint32_t receive(FrameCache& cache, uint64_t now, FrameIndex* frames, uint32_t count) override {
     if (!wire_->open()) return 0;
@@ -23,11 +26,18 @@ class MemoryPort final : public Port {
   uint32_t drain(FrameIndex* frames, uint32_t count) override { return in_.pop(frames, count); }
 
   uint64_t next_arrival() const override { return in_.size() > 0 ? 0 : ~0ull; }
+  std::unique_ptr<Port> further(uint32_t worker, std::string& error) override {
+    if (worker < wire_->workers()) return std::make_unique<MemoryPort>(wire_, side_, worker);
+    error = "a wire for " + std::to_string(wire_->workers()) + " workers";
+    return nullptr;
+  }
+
   bool open() const override { return wire_->open(); }
   std::string fault() const override { return wire_->open() ? std::string() : "the wire is shut"; }
 
  private:
   const std::shared_ptr<MemoryWire> wire_;
+  const uint32_t side_;
   Ring& in_;
   Ring& out_;
 };

@@ -29,6 +29,8 @@ class MemoryWire {
   // Any thread; seen by the workers at their next call.
   void set_open(bool open) { open_.store(open, std::memory_order_release); }
   bool open() const { return open_.load(std::memory_order_acquire); }
+  // That it has rings for.
+  uint32_t workers() const { return workers_; }
 
   // Frames under way to `side`, all workers added. Exact when the workers are idle.
   uint32_t held(uint32_t side) const;

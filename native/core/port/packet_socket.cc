@@ -141,7 +141,7 @@ bool PacketSocket::bind(int index, bool promiscuous, SocketError& error) {
 }
 
 bool PacketSocket::join_fanout(uint16_t& group, SocketError& error) {
-  const uint32_t type = PACKET_FANOUT_HASH | (group == 0 ? PACKET_FANOUT_FLAG_UNIQUEID : 0);
+  const uint32_t type = PACKET_FANOUT_CBPF | (group == 0 ? PACKET_FANOUT_FLAG_UNIQUEID : 0);
   if (!set(SOL_PACKET, PACKET_FANOUT, static_cast<int>(group | type << 16), "PACKET_FANOUT", error))
     return false;
   if (group != 0) return true;

@@ -37,7 +37,7 @@ class PacketSocket {
   bool open_receive(uint32_t slots, uint32_t slot_bytes, SocketError& error);
   bool open_transmit(uint32_t slots, uint32_t slot_bytes, SocketError& error);
   bool bind(int index, bool promiscuous, SocketError& error);
-  // Shares what arrives with the other sockets of the group by the packets' flow. group: 0 makes a new one.
+  // Shares what arrives with the other sockets of the group (packet_group.h). group: 0 makes a new one.
   bool join_fanout(uint16_t& group, SocketError& error);
   void close();
 

@@ -2,6 +2,7 @@
 // Memory wires, captures, AF_PACKET: one interface, one file each.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ struct PortOwners {
     uint32_t spi;
     uint32_t worker;
   };
-  std::vector<Spi> spis;  // inbound SAs
+  std::vector<Spi> spis;         // inbound SAs
+  std::vector<uint8_t> buckets;  // the worker of each of FlowOwners::kBuckets
 };
 
 class Port {
@@ -40,6 +42,16 @@ class Port {
 
   // Writes out what the port has buffered: before its user pauses for long, on that user's thread.
   virtual void flush() {}
+
+  // Control thread, while its user has it: what a further worker of a plane that grows has of the same
+  // interface or wire. It is used by that worker once that polls, and opens then. Null with `error` filled.
+  virtual std::unique_ptr<Port> further(uint32_t /*worker*/, std::string& error) {
+    error = "a port of this kind cannot have further workers";
+    return nullptr;
+  }
+
+  // Control thread: the worker that it was made for by further() polls, so packets may come.
+  virtual void begin() {}
 
   // Frames that lie ready to be received into: taken from a cache, and holding nothing. Any thread.
   virtual uint32_t ready_frames() const { return 0; }

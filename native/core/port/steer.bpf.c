@@ -116,10 +116,11 @@ INLINE __u64 mix(__u64 a, __u64 b) {
   return (cross << 32 | (__u32)low) ^ (a1 * b1 + (middle >> 32) + (cross >> 32));
 }
 
+// FlowOwners::bucket.
 INLINE __u32 worker_of_flow(const struct steer_config* own, const struct steer_address* from,
                             const struct steer_address* to, __u8 protocol, __u32 ports) {
   const __u64 hash = mix(from->low + to->low + ports, (from->high + to->high) ^ protocol);
-  return (__u32)((hash >> 32) * own->workers >> 32);
+  return own->owners[hash >> 54];
 }
 
 INLINE __u32 worker_of_spi(const struct steer_config* own, __u32 spi, __u32 otherwise) {

@@ -7,6 +7,7 @@
 #define STEER_MOST_SOCKETS 4096 /* queues times workers */
 #define STEER_MOST_ADDRESSES 4096
 #define STEER_MOST_SPIS 262144
+#define STEER_BUCKETS 1024 /* FlowOwners::kBuckets */
 
 // An address as packet/address.h has it: IPv4 mapped into IPv6.
 struct steer_address {
@@ -17,10 +18,11 @@ struct steer_address {
 enum steer_owner { STEER_OURS = 1, STEER_KERNEL = 2 };
 
 struct steer_config {
-  __u32 workers;  // 0: nothing is ours yet
+  __u32 workers;  // 0: nothing is ours yet; sockets of a queue have as many places
   __u8 mac[6];    // that packets to us have
   __u8 shared;    // the kernel has addresses on this interface, too
   __u8 reserved;
+  __u8 owners[STEER_BUCKETS];  // the worker of each bucket of flows
 };
 
 // File descriptors of the loaded program and its maps.

@@ -140,6 +140,8 @@ void Steering::set_owners(const PortOwners& owners, uint32_t workers) {
   }
   spis_ = std::move(wanted);
   config_.workers = workers;
+  for (uint32_t b = 0; b < STEER_BUCKETS; ++b)
+    config_.owners[b] = b < owners.buckets.size() ? owners.buckets[b] : 0;
   std::memcpy(config_.mac, owners.mac, sizeof config_.mac);
   write_config();
 }

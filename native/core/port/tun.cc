@@ -105,7 +105,10 @@ bool TunPort::open_queue(SocketError& error) {
     return ioctl(descriptor_, TUNSETIFF, &request) == 0;
   };
   // One that is there already is attached to as it was made.
-  if (!attach(options_.workers > 1) && (errno != EINVAL || !attach(options_.workers <= 1))) {
+  bool queues = has_queues();
+  bool attached = attach(queues);
+  if (!attached && errno == EINVAL) attached = attach(queues = !queues);
+  if (!attached) {
     if (errno == EINVAL) {
       error = {EINVAL, "interface " + options_.interface +
                            " is there, and is of another kind: ip link delete " + options_.interface};
@@ -115,6 +118,7 @@ bool TunPort::open_queue(SocketError& error) {
     close();
     return false;
   }
+  is_single_.store(!queues, std::memory_order_relaxed);
   constexpr unsigned kOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
   if (ioctl(descriptor_, TUNSETOFFLOAD, kOffloads | kUsoOffloads) != 0)
     ioctl(descriptor_, TUNSETOFFLOAD, kOffloads);
@@ -145,6 +149,15 @@ bool TunPort::bring_up(SocketError& error) {
   if (descriptor >= 0) ::close(descriptor);
   mtu_.store(options_.mtu, std::memory_order_relaxed);
   return good;
+}
+
+// Its worker opens it with its first turn (watch): a queue takes part as soon as it is there.
+std::unique_ptr<Port> TunPort::further(uint32_t, std::string& error) {
+  if (!is_single_.load(std::memory_order_relaxed)) return std::unique_ptr<Port>(new TunPort(options_));
+  error = "interface " + options_.interface +
+          ": it was made with one queue, so it has one worker: ip link delete " + options_.interface +
+          ", and make it with multi_queue";
+  return nullptr;
 }
 
 void TunPort::close() {
@@ -184,7 +197,7 @@ void TunPort::watch(uint64_t now) {
   } else if (descriptor_ >= 0) {
     mtu_.store(interface.mtu, std::memory_order_relaxed);
     state_.store(interface.is_up ? State::kOpen : State::kDown, std::memory_order_release);
-  } else if (watches_ % kReopenEvery == 0) {
+  } else if (watches_ % kReopenEvery == 0 || openings_.load(std::memory_order_relaxed) == 0) {
     SocketError error;
     if (open_queue(error)) return;
     error_number_.store(error.number, std::memory_order_relaxed);
@@ -316,7 +329,7 @@ bool TunPort::write_out(const uint8_t* packet, uint32_t length) {
 }
 
 uint32_t TunPort::transmit(FrameCache& cache, const FrameIndex* frames, uint32_t count_frames) {
-  if (!open()) return 0;
+  if (!open() || descriptor_ < 0) return 0;
   FramePool& pool = cache.pool();
   const uint32_t longest = mtu() + ethernet::kHeaderBytes;
   uint32_t taken = 0;

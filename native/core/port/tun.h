@@ -18,6 +18,7 @@ struct TunOptions {
   std::string interface;
   bool tap = false;
   uint32_t workers = 1;
+  uint32_t most_workers = 0;  // that further() may come to; 0: as many as there are
   uint32_t mtu = 1500;
   uint8_t mac[6] = {};  // of the node on this port; zero: made of the name
 };
@@ -45,6 +46,7 @@ class TunPort final : public KernelPort {
   uint32_t openings() const override { return openings_.load(std::memory_order_relaxed); }
   std::string fault() const override;
   void let_go(FrameCache& cache) override;
+  std::unique_ptr<Port> further(uint32_t worker, std::string& error) override;
 
   // Any thread.
   uint32_t mtu() const override { return mtu_.load(std::memory_order_relaxed); }
@@ -56,6 +58,7 @@ class TunPort final : public KernelPort {
 
   explicit TunPort(const TunOptions& options);
   bool open_queue(SocketError& error);
+  bool has_queues() const { return options_.workers > 1 || options_.most_workers > 1; }
   bool bring_up(SocketError& error);
   void close();
   void watch(uint64_t now);
@@ -71,6 +74,7 @@ class TunPort final : public KernelPort {
   uint32_t link_ = 0;  // bytes of link header that the interface does not have: 14 of a TUN
   int descriptor_ = -1;
   int index_ = 0;
+  std::atomic<bool> is_single_{false};  // the interface has one queue
   uint64_t next_watch_ = 0;
   uint32_t watches_ = 0;
   std::vector<FrameIndex> answers_;  // to questions for a neighbour, on their way back

@@ -209,6 +209,39 @@ InsertResult SessionTable::insert(const NewSession& session, uint64_t now) {
   return result;
 }
 
+bool SessionTable::adopt(const SessionInfo& from, uint64_t now) {
+  NewSession session;
+  session.in = from.wings[0].key;
+  session.out = from.wings[1].key;
+  session.policy = from.policy;
+  session.timeout = from.own_timeout;
+  session.tcp = static_cast<TcpState>(from.tcp);
+  session.ha = from.ha;
+  session.inspected = from.inspected;
+  for (unsigned wing = 0; wing < 2; ++wing) {
+    session.wing_ha[wing] = from.wings[wing].ha;
+    session.tunnel[wing] = from.wings[wing].tunnel;
+  }
+  session.created = from.created;
+  const InsertResult made = insert(session, now);
+  if (made.status != InsertStatus::kInserted) return false;
+  SessionState& state = state_of(made.ref.id);
+  SessionCold& record = cold(made.ref.id);
+  for (unsigned wing = 0; wing < 2; ++wing) {
+    const SessionInfo::WingInfo& was = from.wings[wing];
+    publish(state.bytes_low[wing], static_cast<uint32_t>(was.bytes));
+    publish(state.packets_low[wing], static_cast<uint16_t>(was.packets));
+    const uint64_t word = session_carry::add_bytes(record.carry[wing], was.bytes >> 31);
+    __atomic_store_n(&record.carry[wing], session_carry::add_packets(word, was.packets >> 15),
+                     __ATOMIC_RELEASE);
+  }
+  publish(state.last_used, static_cast<uint32_t>(from.last_used / kTick));
+  const uint64_t tick = now / kTick;
+  wheel_.remove(made.ref.id);
+  wheel_.add(made.ref.id, std::max(deadline(made.ref.id, tick), tick + 1));
+  return true;
+}
+
 template <unsigned kWords>
 void SessionTable::remove_from(SessionFamily<kWords>& family, uint32_t slot) {
   const SessionHot<kWords>& hot = family.slab.hot(slot);

@@ -95,6 +95,9 @@ class SessionTable {
 
   // Both wings or none.
   InsertResult insert(const NewSession& session, uint64_t now);
+  // As insert(), of a session that another table has let go of: with its counters, its state and the time
+  // that it was not used for. false: no room, or it is there already.
+  bool adopt(const SessionInfo& session, uint64_t now);
   // false: stale.
   bool remove(const SessionRef& ref);
 
