@@ -244,6 +244,67 @@ bool passes(const std::vector<TrafficSelector>& selectors, const Bytes& inner, b
   return item.drop == DropReason::kNone;
 }
 
+// A pair: numbers from the gate on wait, and a takeover goes on in another epoch, never in one that was used.
+void a_gate_and_a_takeover() {
+  const uint8_t key[20] = {1, 2, 3};
+  OutboundSaOptions options;
+  options.spi = 0x1001;
+  options.key = key;
+  options.key_bytes = sizeof key;
+  options.extended_sequence_number = true;
+  options.source = Address::v4(key);
+  options.destination = Address::v4(key + 4);
+  options.node_id = 2;
+  options.epoch = 5;
+  options.gate = 0;
+  OutboundSa sa;
+  CHECK_EQ(sa.init(options), std::string());
+  uint64_t sequence = 0, iv = 0;
+  CHECK(sa.reserve(100, 1, sequence, iv) == DropReason::not_sealing);
+  // nothing was sealed in epoch 5 yet, so it may be this one
+  CHECK(!sa.take_over(4, 1000));
+  CHECK(!sa.take_over(esp::kLargestEpoch + 1, 1000));
+  CHECK(sa.take_over(5, 1000));
+  sa.arm(1004, 1002);
+  for (uint64_t i = 0; i < 4; ++i) {
+    CHECK_EQ(sa.asks, i < 3 ? 0u : 1u);
+    CHECK(sa.reserve(100, 1, sequence, iv) == DropReason::kNone);
+    CHECK_EQ(sequence, 1000 + i);
+    CHECK_EQ(iv, uint64_t{2} << 60 | uint64_t{5} << 48 | i);
+  }
+  for (int i = 0; i < 3; ++i) CHECK(sa.reserve(100, 1, sequence, iv) == DropReason::sync_wait);
+  CHECK_EQ(sa.drops.gate, uint64_t{4});
+  CHECK(!sa.rekey_wanted());
+  // an armed gate is moved by any thread, and seen at once
+  sa.move_gate(1005, ~0ull);
+  CHECK(sa.reserve(100, 1, sequence, iv) == DropReason::kNone);
+  CHECK(sa.reserve(100, 1, sequence, iv) == DropReason::sync_wait);
+  sa.move_gate(~0ull, ~0ull);
+  for (int i = 0; i < 1000; ++i) CHECK(sa.reserve(100, 1, sequence, iv) == DropReason::kNone);
+  // armed again, it is looked at from the next packet on
+  sa.arm(sequence + 1, ~0ull);
+  CHECK(sa.reserve(100, 1, sequence, iv) == DropReason::sync_wait);
+  // epoch 5 was sealed in; and numbers do not go back
+  CHECK(!sa.take_over(5, 9000));
+  CHECK(!sa.take_over(6, 10));
+  CHECK(sa.take_over(6, 9000));
+  sa.arm(~0ull, ~0ull);
+  CHECK(sa.reserve(100, 1, sequence, iv) == DropReason::kNone);
+  CHECK_EQ(sequence, uint64_t{9000});
+  CHECK_EQ(iv, uint64_t{2} << 60 | uint64_t{6} << 48);
+
+  ReplayWindow window;
+  window.init(128, 500, true);
+  window.advance(510);
+  CHECK(window.check(505));
+  window.seen_up_to(300);  // less than what was seen here: nothing
+  CHECK(window.check(505));
+  window.seen_up_to(600);
+  CHECK_EQ(window.top(), uint64_t{600});
+  for (uint64_t number = 450; number <= 600; ++number) CHECK(!window.check(number));
+  CHECK(window.check(601));
+}
+
 void prefixes_of_selectors() {
   for (unsigned length = 0; length <= 32; ++length) {
     // The last bit inside and the first outside the prefix.
@@ -461,6 +522,7 @@ int main() {
   RUN(lifetime_in_seconds);
   RUN(inbound_lifetimes);
   RUN(a_rekey_is_asked_for_early);
+  RUN(a_gate_and_a_takeover);
   RUN(prefixes_of_selectors);
   RUN(sides_of_selectors);
   RUN(transports_of_selectors);

@@ -211,7 +211,8 @@ DropReason OutboundSa::attend(uint32_t length, uint64_t now_ns) {
     // Up to the last number; and, from below the low mark, up to that.
     const uint64_t sequences = (sequence < low_sequence ? low_sequence : last_sequence) - sequence;
     const uint64_t counters = (counter < low_counter ? low_counter : esp::kLastIvCounter) - counter;
-    more = std::min({sequences, counters, (sequence < ask_from ? ask_from : wait_from) - sequence});
+    more = std::min({sequences, counters, wait_from - sequence});
+    if (sequence < ask_from) more = std::min(more, ask_from - sequence);
   }
   if (sequence >= ask_from) asks += 1;
   uint32_t seen = use.attend(limits, length, now_ns, more);
