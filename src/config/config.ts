@@ -760,6 +760,4 @@ export interface HaSyncConfig {
   /** of a busy SA, per second: what oseqShift must be enough for */
   readonly packetRate: number;
   readonly replicateSessions: boolean;
-  /** how old a session must be to be sent; 0: at once */
-  readonly replicationThresholdMs: number;
 }

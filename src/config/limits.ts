@@ -91,7 +91,6 @@ export const limits = {
       packetRate: { least: 1, most: 100_000_000, fallback: 7_000 },
       /** design bound of the ICL */
       roundTripSeconds: 0.1,
-      replicationSeconds: { least: 0, most: 86_400 },
     },
   },
   ike: {

@@ -192,7 +192,6 @@ export const highAvailability = f.section({
     .optional(),
   'replicate-services': f
     .section({
-      'replication-threshold': f.integer(sync.replicationSeconds, 'seconds').optional(),
       'disable-replication-capability': f.flag(),
     })
     .optional(),

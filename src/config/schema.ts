@@ -686,6 +686,7 @@ export type ConfigDocument = z.input<typeof schema>;
 /** Words of the reference documents that may come in a file and are not done yet, with what to do instead. */
 export const notYet: Readonly<Record<string, string>> = {
   cluster: 'write high-availability',
+  'replication-threshold': 'leave it out: sessions cross at once',
   protocols: 'write static routes',
   nat: 'leave it out',
   eap: 'write a pre-shared-key or a certificate',

@@ -45,7 +45,6 @@ describe('chassis.high-availability', () => {
       periodMs: 1000,
       packetRate: 7000,
       replicateSessions: true,
-      replicationThresholdMs: 0,
     });
   });
 

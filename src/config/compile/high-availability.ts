@@ -290,7 +290,6 @@ function compileSync(context: Context, pair: Document): HaSyncConfig {
     periodMs: 1000 * (said?.['sync-period-time'] ?? periodSeconds.fallback),
     packetRate: said?.['packet-rate'] ?? packetRate.fallback,
     replicateSessions: replicate?.['disable-replication-capability'] === undefined,
-    replicationThresholdMs: 1000 * (replicate?.['replication-threshold'] ?? 0),
   };
   const path = [...pairPath, 'seqnum-sync'];
   if (sync.periodPackets === 0 && sync.periodMs === 0) {
