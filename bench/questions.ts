@@ -2,6 +2,7 @@ import { addon } from './addon.js';
 import { crypto } from './crypto.js';
 import { demo } from './demo.js';
 import { esp } from './esp.js';
+import { ike } from './ike.js';
 import { io } from './io.js';
 import { lb } from './lb.js';
 import type { Question } from './question.js';
@@ -21,6 +22,7 @@ export const questions: readonly Question[] = [
   tables,
   scale,
   io,
+  ike,
   lb,
   addon,
   demo,
