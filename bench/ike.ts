@@ -92,9 +92,15 @@ function responder(send: (packets: readonly Uint8Array[]) => number) {
 
 async function told(child: ChildProcess, kind: string): Promise<{ port?: number }> {
   const signal = AbortSignal.timeout(giveUpMs);
-  for (;;) {
-    const [message] = (await once(child, 'message', { signal })) as [{ kind: string; port?: number }];
-    if (message.kind === kind) return message;
+  try {
+    for (;;) {
+      const [message] = (await once(child, 'message', { signal })) as [{ kind: string; port?: number }];
+      if (message.kind === kind) return message;
+    }
+  } catch (error) {
+    throw new Error(`ike: the fleet of ${tunnels} did not say "${kind}" in ${giveUpMs / 1000} s`, {
+      cause: error,
+    });
   }
 }
 

@@ -5,7 +5,7 @@
  * What the engine wants done gathers until flush(): tunnels first, then messages, so that a peer that sends at once finds
  * its SA; one publication of tables for many tunnels.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomFillSync } from 'node:crypto';
 import type { Config } from '../config/config.js';
 import { diff } from '../config/diff.js';
 import type { IkeEvent } from '../ike/draft.js';
@@ -73,8 +73,7 @@ export class IkeRuntime {
   constructor(options: IkeRuntimeOptions) {
     this.#options = options;
     this.engine = new IkeEngine({
-      // copies: what randomBytes gives may be a part of a larger buffer
-      random: (count) => Uint8Array.from(randomBytes(count)),
+      random: randomSource(),
       ivPrefix: options.nodeId << 12,
     });
   }
@@ -320,6 +319,23 @@ export function isMeant(sa: IkeSa, gateway: string | undefined, peer: string | u
   if (gateway !== undefined && sa.gateways[0] !== gateway) return false;
   if (peer === undefined || String(sa.path.remote) === peer) return true;
   return sa.peerIdentity !== null && identityText(sa.peerIdentity) === peer;
+}
+
+/** Bytes of the system's generator, a few kilobytes at a time; what was given is zero in the store. */
+function randomSource(): (count: number) => Bytes {
+  const store = new Uint8Array(4096);
+  let at = store.length;
+  return (count) => {
+    if (count > store.length) return new Uint8Array(randomBytes(count));
+    if (at + count > store.length) {
+      randomFillSync(store);
+      at = 0;
+    }
+    const given = store.slice(at, at + count);
+    store.fill(0, at, at + count);
+    at += count;
+    return given;
+  };
 }
 
 /** One line for people. */

@@ -53,7 +53,8 @@ const hex = (bytes: Bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.
 
 export class IkeEngine {
   readonly #random: (count: number) => Bytes;
-  readonly #ivPrefix: number;
+  /** the same for every step: its clock is that of the event */
+  readonly #env: Env;
   readonly #sas = new Map<number, IkeSa>();
   readonly #bySpi = new Map<string, number>();
   /** responders whose first message may come again, by its SPI and where it came from; and back */
@@ -86,7 +87,25 @@ export class IkeEngine {
 
   constructor({ random, ivPrefix }: IkeEngineOptions) {
     this.#random = random;
-    this.#ivPrefix = ivPrefix;
+    const now = () => this.#now;
+    this.#env = {
+      get nowMs() {
+        return now().nowMs;
+      },
+      get wallMs() {
+        return now().wallMs;
+      },
+      ivPrefix,
+      random,
+      gateway: (name) => this.#gateways.get(name),
+      vpn: (name) => this.#vpns.get(name),
+      vpnsOf: (name) => this.#vpnsOf.get(name) ?? [],
+      espSpi: () => this.#espSpi(),
+      ikeSpi: () => this.#ikeSpi(),
+      nextNumber: () => this.#nextNumber++,
+      refusePeer: (sa, gateway) => this.#refusePeer(sa, gateway),
+      claimTunnel: (sa, vpn, selector, selectors) => this.#claimTunnel(sa, vpn, selector, selectors),
+    };
   }
 
   /** By id. */
@@ -217,26 +236,10 @@ export class IkeEngine {
     return this.#actions;
   }
 
-  #env(): Env {
-    return {
-      ...this.#now,
-      ivPrefix: this.#ivPrefix,
-      random: this.#random,
-      gateway: (name) => this.#gateways.get(name),
-      vpn: (name) => this.#vpns.get(name),
-      vpnsOf: (name) => this.#vpnsOf.get(name) ?? [],
-      espSpi: () => this.#espSpi(),
-      ikeSpi: () => this.#ikeSpi(),
-      nextNumber: () => this.#nextNumber++,
-      refusePeer: (sa, gateway) => this.#refusePeer(sa, gateway),
-      claimTunnel: (sa, vpn, selector, selectors) => this.#claimTunnel(sa, vpn, selector, selectors),
-    };
-  }
-
   #step(id: number, event: SaEvent): void {
     const before = this.#sas.get(id);
     if (before === undefined) return;
-    const { sa, actions } = step(before, event, this.#env());
+    const { sa, actions } = step(before, event, this.#env);
     this.#put(id, before, sa);
     this.#perform(actions);
   }
@@ -409,7 +412,7 @@ export class IkeEngine {
     const { sa: made, actions } = step(
       sa,
       { kind: 'init-request', message, payloads: payloads.value },
-      this.#env(),
+      this.#env,
     );
     if (made !== null) {
       this.#add(made);
