@@ -113,11 +113,17 @@ void Forwarder::Shard::session_packet(FrameIndex index, const NextHop& next, con
                                       const SessionKey& key, SessionRef ref) {
   Frame& frame = pool.frame(index);
   // An earlier packet of the burst may have set the session up, or ended it.
-  if (!ref.found() || !sessions.live(ref)) ref = sessions.find(key);
-  if (!ref.found() && session_moves_away(index, next, flow)) return go_after(index, Stage::kSessionHere);
+  uint32_t asks = 0;
+  if (!ref.found() || !sessions.live(ref, asks)) {
+    ref = sessions.find(key);
+    if (ref.found()) {
+      sessions.live(ref, asks);
+    } else if (session_moves_away(index, next, flow)) {
+      return go_after(index, Stage::kSessionHere);
+    }
+  }
   // Whose packet is it? A plain one's is ours: nothing asks.
-  const uint32_t asks = sessions.asks(ref) | (next.situation & kNextHopAsks) | (frame.flags & kCrossed);
-  if (asks != 0) [[unlikely]]
+  if ((asks | (next.situation & kNextHopAsks) | (frame.flags & kCrossed)) != 0) [[unlikely]]
     return wing_packet(index, next, flow, key, ref);
   if (next.kind == NextHop::Kind::kNone || next.kind == NextHop::Kind::kDiscard) [[unlikely]] {
     // of a flow that the other node of a pair may still have a way for

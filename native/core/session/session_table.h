@@ -115,13 +115,18 @@ class SessionTable {
   HaState ha(const SessionRef& ref) const;  // of the session
   HaState wing_ha(const SessionRef& ref, Wing wing) const;
   void set_ha(const SessionRef& ref, HaState session, HaState in, HaState out, uint64_t now);
-  // 0: session and wings are Active here and nothing inspects it, so nobody need ask whose packet it is. A
-  // stale ref gives 0, too.
-  uint8_t asks(const SessionRef& ref) const {
+  // false: stale. asks: 0 when session and wings are Active here and nothing inspects it, so that nobody need
+  // ask whose packet it is.
+  bool live(const SessionRef& ref, uint32_t& asks) const {
     const SessionState* const session = state(ref);
-    return session == nullptr ? uint8_t{0} : session->ha;
+    if (session == nullptr) return false;
+    asks = session->ha;
+    return true;
   }
-  bool inspected(const SessionRef& ref) const { return (asks(ref) & kInspectedBit) != 0; }
+  bool inspected(const SessionRef& ref) const {
+    const SessionState* const session = state(ref);
+    return session != nullptr && (session->ha & kInspectedBit) != 0;
+  }
   void set_inspected(const SessionRef& ref, bool inspected);
   // The packet's wing passes packets here from now on, and with `owns` the session is Active here.
   void take_wing(const SessionRef& ref, bool owns, uint64_t now);
