@@ -1,6 +1,6 @@
 import { Address } from '../../model/address.js';
 import { termStatistic } from '../../node/state.js';
-import { counters as definitions } from '../../pipeline/counters.js';
+import { counterIndex, counters as definitions } from '../../pipeline/counters.js';
 import { native } from '../../pipeline/native.js';
 import type { NodeView } from './node-view.js';
 import type { CountersView, Views, WorkersView } from './views.js';
@@ -10,7 +10,8 @@ export function showCounters(
   { dataplane, node, state }: NodeView,
   params: { all?: boolean | undefined },
 ): CountersView {
-  const values = dataplane.counters(node);
+  // values, not a live view: that would keep the plane's memory until the next collection of garbage
+  const totals = dataplane.native.counterTotals(node);
   const { statistics } = state.numberings;
   const terms = (state.config?.filters ?? []).flatMap((filter) => {
     const names = new Set(filter.terms.flatMap(({ count }) => (count === null ? [] : [count])));
@@ -24,7 +25,7 @@ export function showCounters(
     counters: definitions
       .map(({ camelName, unit, words, meaning, isDrop }) => ({
         name: camelName,
-        value: values[camelName],
+        value: totals[counterIndex[camelName]]!,
         unit,
         words,
         meaning,
