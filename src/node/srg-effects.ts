@@ -39,16 +39,41 @@ export const followStatus: SrgHook = (state, { id, from, to }, nowMs) => {
 
 /** The routes that the groups' statuses bring: signal routes, and virtual addresses as the node's own. */
 export function settleRoutes(state: NodeState, nowMs: number): NodeState {
-  const wanted = new Map(wantedRoutes(state, nowMs).map((route) => [keyOf(route), route]));
-  const there = new Set<string>();
-  const stale = new Set<string>();
-  for (const key of state.srgRoutes) (wanted.has(key) ? there : stale).add(key);
-  if (stale.size === 0 && there.size === wanted.size) return state;
+  const wanted = routesOfStatuses(state, nowMs);
+  if (wanted.keys === state.srgRoutes) return state;
+  const there = state.srgRoutes;
+  const isStale = (key: string) => there.has(key) && !wanted.keys.has(key);
   const routes = changeRoutes(state.routes, {
-    ...(stale.size === 0 ? {} : { removeIf: (route: Route) => isSrgRoute(route) && stale.has(keyOf(route)) }),
-    add: [...wanted].flatMap(([key, route]) => (there.has(key) ? [] : [route])),
+    removeIf: (route) => isSrgRoute(route) && isStale(keyOf(route)),
+    add: wanted.routes.filter((route) => !there.has(keyOf(route))),
   });
-  return withDirty({ ...state, routes, srgRoutes: new Set(wanted.keys()) }, 'routes');
+  return withDirty({ ...state, routes, srgRoutes: wanted.keys }, 'routes');
+}
+
+interface StatusRoutes {
+  readonly of: string;
+  readonly routes: readonly Route[];
+  readonly keys: ReadonlySet<string>;
+}
+
+const noRoutes: StatusRoutes = { of: '', routes: [], keys: new Set() };
+/** They are asked for after every event, and there may be thousands of addresses: made anew only when a status changed. */
+const made = new WeakMap<object, StatusRoutes>();
+
+function routesOfStatuses(state: NodeState, nowMs: number): StatusRoutes {
+  if (state.redundancy === null)
+    return state.srgRoutes.size === 0 ? { ...noRoutes, keys: state.srgRoutes } : noRoutes;
+  const { config } = state.redundancy;
+  const of = [...state.srgs.values()]
+    .map(({ id, status, verdict }) => `${id} ${status} ${verdict.failed}`)
+    .join();
+  const known = made.get(config);
+  // another node of the process may go by the same configuration: then it is made twice
+  if (known?.of === of) return known;
+  const routes = wantedRoutes(state, nowMs);
+  const fresh = { of, routes, keys: new Set(routes.map(keyOf)) };
+  made.set(config, fresh);
+  return fresh;
 }
 
 const keyOf = ({ routingInstance, prefix, origin }: Route) => `${routingInstance} ${prefix} ${origin}`;

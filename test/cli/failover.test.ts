@@ -61,7 +61,7 @@ function active(): NodeState {
   return state;
 }
 
-const view = (state: NodeState) => ({ state, nowMs: 6000, startedMs: 0 }) as NodeView;
+const view = (state: NodeState) => ({ state, nowMs: 6000, startedMs: 0, pair: null }) as NodeView;
 
 describe('show chassis high-availability', () => {
   it('information', () => {
