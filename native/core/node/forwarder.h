@@ -196,6 +196,7 @@ class Forwarder : public Node {
     SyncStatus status;
   };
   bool sync_ready() const;
+  void sync_grow();
   bool sync_checked();
   uint32_t sync_owner(const sync::Record& record) const;
   uint32_t sync_mark(uint8_t* out);

@@ -50,6 +50,7 @@ void Forwarder::sync_stop() {
   if (!sync_ready()) return;
   // what was not sent yet is said again on the next connection
   for (auto& shard : live_shards()) {
+    if (!shard->sync.started()) continue;
     uint8_t waste[4096];
     for (size_t length = 1; length > 0;) {
       length = shard->sync.out().peek(waste, sizeof waste);
@@ -62,6 +63,11 @@ void Forwarder::sync_digest() {
 }
 void Forwarder::sync_refresh() {
   for (auto& shard : live_shards()) shard->sync.ask_refresh();
+}
+
+// Workers that were added since the start take part from now on, and all is said anew.
+void Forwarder::sync_grow() {
+  if (sync_.held.size() != plane_->workers()) sync_start(false);
 }
 
 bool Forwarder::sync_ready() const {
@@ -87,6 +93,7 @@ uint32_t Forwarder::sync_mark(uint8_t* out) {
 
 uint32_t Forwarder::sync_pull(uint8_t* out, uint32_t most) {
   if (!sync_ready()) return 0;
+  sync_grow();
   uint32_t used = 0;
   const uint32_t workers = plane_->workers();
   for (uint32_t i = 0, idle = 0; idle < workers && most - used >= sync::kMostRecordBytes; ++i) {
@@ -129,7 +136,9 @@ uint32_t Forwarder::sync_owner(const Record& record) const {
 }
 
 Forwarder::SyncApplied Forwarder::sync_apply(const uint8_t* block, uint32_t size) {
-  if (!sync_ready() || !sync_checked()) return SyncApplied::kBusy;
+  if (!sync_ready()) return SyncApplied::kBusy;
+  sync_grow();
+  if (!sync_checked()) return SyncApplied::kBusy;
   uint32_t records = 0;
   for (uint32_t at = 0; at < size; ++records) {
     const size_t length = sync::record_length(block + at, size - at);
@@ -174,7 +183,7 @@ Forwarder::SyncApplied Forwarder::sync_apply(const uint8_t* block, uint32_t size
 
 // Whether a digest that the peer sent has been held against our sum, if there is one.
 bool Forwarder::sync_checked() {
-  if (!sync_.checking) return true;
+  if (!sync_.checking || sync_.held.size() != plane_->workers()) return true;
   uint64_t sum = 0;
   for (size_t w = 0; w < plane_->workers(); ++w) {
     if (shards_[w]->sync.checks() < sync_.checks_wanted[w]) return false;
