@@ -8,7 +8,7 @@ import { importKernelRoutes } from '../routing/kernel.js';
 import { importedRoutes } from '../routing/policy.js';
 import type { Route } from '../routing/route.js';
 import { ecmpGroupKey, interfaceRoutes, staticRoutes } from '../routing/sources.js';
-import { changeRoutes, type RouteTable, replaceRoutes } from '../routing/table.js';
+import { adjacencies, changeRoutes, type RouteTable, replaceRoutes } from '../routing/table.js';
 import { configureBfd, livenessTold, routeSession, stopBfd } from './bfd.js';
 import { echoAnswered } from './echoes.js';
 import type { NodeAction, NodeEvent, Setup } from './event.js';
@@ -176,8 +176,24 @@ export function flush(before: NodeState): Stepped {
 /** Announced routes change which neighbour is meant, not which real services there are: groups are judged again. */
 function rerouted({ state, actions }: Stepped, routes: RouteTable, nowMs: number): Stepped {
   if (routes === state.routes) return { state, actions };
-  const judged = judge(withDirty({ ...state, routes }, 'routes'), { sign: 'route' }, nowMs);
+  const next = withDirty({ ...state, routes }, 'routes');
+  const moved = membersMoved(state, routes) ? withDirty(next, 'groups') : next;
+  const judged = judge(moved, { sign: 'route' }, nowMs);
   return { state: judged.state, actions: [...actions, ...judged.actions] };
+}
+
+/** Whether a member of a group is reached by another neighbour than before: its packets go there by the group's table. */
+function membersMoved({ groups, routes: before }: NodeState, routes: RouteTable): boolean {
+  if (groups.size === 0) return false;
+  const was = adjacencies(before);
+  const is = adjacencies(routes);
+  return [...groups.values()].some(({ members, routingInstance }) =>
+    members.some(({ address }) => {
+      const [a, b] = [was(routingInstance, address), is(routingInstance, address)];
+      if (a === null || b === null) return a !== b;
+      return a.interface !== b.interface || !a.address.equals(b.address);
+    }),
+  );
 }
 
 function configured(state: NodeState, config: Config, setup: Setup, nowMs: number): Stepped {
