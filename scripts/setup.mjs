@@ -55,6 +55,8 @@ const testPackages = [
   { name: 'libstrongswan-extra-plugins', isThere: () => hasCharonPlugin('curve25519') },
   { name: 'frr', isThere: () => existsSync('/usr/lib/frr/bfdd') },
   { name: 'tshark', isThere: () => which('tshark') },
+  // the native tests are no Node.js, which brings OpenSSL along
+  { name: 'libssl-dev', isThere: () => existsSync('/usr/include/openssl/evp.h') },
   { name: 'python3-scapy', isThere: () => hasPython('scapy') },
   { name: 'python3-cryptography', isThere: () => hasPython('cryptography') },
 ];

@@ -138,7 +138,7 @@ Napi::Value PlaneBinding::sa_keys(const Napi::CallbackInfo& info) {
     const OutboundSa* sa_out = direction == Direction::kOutbound ? node.outbound_sa(index) : nullptr;
     if (in == nullptr && sa_out == nullptr) entry.range_error("no such SA");
     const SaSecret& secret = in != nullptr ? in->secret : sa_out->secret;
-    out[i] = copy_bytes(info.Env(), secret.bytes(), secret.size());
+    out[i] = addon::sa_keys(info.Env(), secret);
   }
   return out;
 }

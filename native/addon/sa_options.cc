@@ -10,6 +10,9 @@ namespace {
 
 constexpr int64_t kMostSelectors = 256;
 constexpr int64_t kMostSeconds = 1ll << 40;
+// In the order of EspAlgorithm.
+constexpr const char* kAlgorithms[] = {"aes-gcm", "aes-cbc-hmac-sha1-96", "aes-cbc-hmac-sha-256-128",
+                                       "aes-cbc-hmac-sha-384", "aes-cbc-hmac-sha-512"};
 
 void read_prefix(const Arg& prefix, Address& address, uint8_t& length) {
   address = prefix.get("address").address();
@@ -52,9 +55,20 @@ SaLifetime read_lifetime(const Arg& lifetime) {
 
 void read_sa(const Arg& entry, uint32_t workers, SaOptions& out) {
   out.spi = entry.get("spi").integer<uint32_t>(256, 0xffffffff);  // RFC 4303 §2.1
-  const Span key = entry.get("key").bytes({20, 36});
+  const Arg algorithm = entry.get("algorithm");
+  if (!algorithm.missing()) {
+    out.algorithm = static_cast<EspAlgorithm>(
+        algorithm.choice({kAlgorithms[0], kAlgorithms[1], kAlgorithms[2], kAlgorithms[3], kAlgorithms[4]}));
+  }
+  const bool gcm = out.algorithm == EspAlgorithm::kGcm;
+  const Span key = gcm ? entry.get("key").bytes({20, 36}) : entry.get("key").bytes({16, 24, 32});
   out.key = key.data;
   out.key_bytes = static_cast<uint32_t>(key.size);
+  if (!gcm) {
+    const Span authentication = entry.get("authenticationKey").bytes({20, 32, 48, 64});
+    out.authentication_key = authentication.data;
+    out.authentication_key_bytes = static_cast<uint32_t>(authentication.size);
+  }
   out.extended_sequence_number = entry.get("extendedSequenceNumber").boolean();
   out.selectors = read_selectors(entry.get("selectors"));
   out.anchor = entry.get("anchor").integer<uint32_t>(0, static_cast<int64_t>(workers) - 1);
@@ -139,6 +153,18 @@ OutboundSaOptions read_outbound_sa(const Arg& entry, uint32_t workers) {
   }
   const Arg percent = entry.get("rekeyAtPercent");
   if (!percent.missing()) out.rekey_at_percent = percent.integer<unsigned>(1, 100);
+  return out;
+}
+
+Napi::Object sa_keys(Napi::Env env, const SaSecret& secret) {
+  Napi::Object out = Napi::Object::New(env);
+  out["algorithm"] = Napi::String::New(env, kAlgorithms[static_cast<unsigned>(secret.algorithm())]);
+  out["key"] = copy_bytes(env, secret.bytes(), secret.size());
+  if (secret.authentication_size() == 0) {
+    out["authenticationKey"] = env.Null();
+  } else {
+    out["authenticationKey"] = copy_bytes(env, secret.authentication(), secret.authentication_size());
+  }
   return out;
 }
 

@@ -11,6 +11,7 @@ namespace penstock::addon {
 InboundSaOptions read_inbound_sa(const Arg& entry, uint32_t workers);
 OutboundSaOptions read_outbound_sa(const Arg& entry, uint32_t workers);
 
+Napi::Object sa_keys(Napi::Env env, const SaSecret& secret);
 Napi::Object sa_status(Napi::Env env, uint32_t index, const InboundSa& sa);
 Napi::Object sa_status(Napi::Env env, uint32_t index, const OutboundSa& sa);
 

@@ -1,7 +1,7 @@
 // Arbitrary bytes into esp_open, and packets that were sealed well and then changed: no crash, nothing
 // accepted that was changed, no window moved by what did not authenticate.
 //
-// The first byte chooses the SA and what is done, the rest is the packet:
+// The first byte chooses the SA (AES-GCM, AES-CBC with each HMAC) and what is done, the rest is the packet:
 //   raw       as an ESP packet
 //   text      as decrypted text: sealed as it is, so that everything behind the tag is reached
 //   mutated   as a list of changes (offset, mask) to a packet sealed by the other end
@@ -33,18 +33,28 @@ struct Pair {
   bool extended;
 };
 
+// 0 … 7: AES-GCM, 8 … 15: AES-CBC.
 Pair& pair(unsigned kind) {
-  static std::unique_ptr<Pair> pairs[8];
+  static std::unique_ptr<Pair> pairs[16];
   if (pairs[kind]) return *pairs[kind];
   pairs[kind] = std::make_unique<Pair>();
   Pair& made = *pairs[kind];
   uint8_t key[36];
+  uint8_t authentication[kMostIntegrityKey];
   for (unsigned i = 0; i < sizeof key; ++i) key[i] = static_cast<uint8_t>(kind * 37 + i);
+  for (unsigned i = 0; i < sizeof authentication; ++i)
+    authentication[i] = static_cast<uint8_t>(kind * 41 + i);
   made.extended = (kind & 2) != 0;
   OutboundSaOptions out;
   out.spi = 0x1000 + kind;
   out.key = key;
   out.key_bytes = kind & 1 ? 36 : 20;
+  if (kind & 8) {
+    out.algorithm = static_cast<EspAlgorithm>(1 + (kind & 3));
+    out.key_bytes = kind & 1 ? 32 : 24;
+    out.authentication_key = authentication;
+    out.authentication_key_bytes = integrity_key_bytes(static_cast<Integrity>(kind & 3));
+  }
   out.extended_sequence_number = made.extended;
   out.node_id = 1;
   out.mtu = 9000;
@@ -89,11 +99,27 @@ OpenItem open(Pair& sas, std::vector<uint8_t>& packet, uint8_t tos) {
   return item;
 }
 
+std::vector<uint8_t> sealed_cbc(Pair& sas, const uint8_t* text, uint32_t length, uint64_t sequence,
+                                uint64_t iv) {
+  std::vector<uint8_t> packet(esp::kCbcPayload + length + sas.out.icv_bytes);
+  store32(packet.data(), sas.out.spi);
+  store32(packet.data() + 4, static_cast<uint32_t>(sequence));
+  store64(packet.data() + 8, iv);
+  store64(packet.data() + 16, ~iv);
+  if (length != 0) std::memcpy(packet.data() + esp::kCbcPayload, text, length);
+  uint8_t high[4];
+  store32(high, static_cast<uint32_t>(sequence >> 32));
+  require(sas.out.cbc->seal(packet.data(), esp::kHeaderBytes, length, sas.extended ? high : nullptr),
+          "libcrypto failed");
+  return packet;
+}
+
 // Text sealed as the other end would, whatever it says.
 std::vector<uint8_t> sealed(Pair& sas, const uint8_t* text, uint32_t length) {
   uint64_t sequence;
   uint64_t iv;
   require(sas.out.reserve(length, 1, sequence, iv) == DropReason::kNone, "no number left");
+  if (sas.out.is_cbc) return sealed_cbc(sas, text, length, sequence, iv);
   std::vector<uint8_t> packet(esp::kPayload + length + kGcmTagBytes);
   store32(packet.data(), sas.out.spi);
   store32(packet.data() + 4, static_cast<uint32_t>(sequence));
@@ -123,7 +149,8 @@ std::vector<uint8_t> sealed(Pair& sas, const uint8_t* text, uint32_t length) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2 || size > kMostBytes) return 0;
-  Pair& sas = pair(data[0] & 7);
+  static const bool has_cbc = cbc_hmac_fault() == nullptr;
+  Pair& sas = pair((data[0] & 7) | (has_cbc ? data[0] >> 2 & 8 : 0));
   const unsigned action = data[0] >> 3 & 3;
   const uint8_t tos = data[1];
   data += 2;
@@ -136,7 +163,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   if (action == 1) {
-    std::vector<uint8_t> packet = sealed(sas, data, length / 4 * 4);
+    const uint32_t whole = length & ~sas.out.pad_mask();
+    if (sas.out.is_cbc && whole == 0) return 0;
+    std::vector<uint8_t> packet = sealed(sas, data, whole);
     const DropReason drop = open(sas, packet, tos).drop;
     require(drop != DropReason::auth_failed && drop != DropReason::replay,
             "a true packet did not authenticate");

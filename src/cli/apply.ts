@@ -56,7 +56,10 @@ async function apply(file: string, flags: Flags, output: Output): Promise<void> 
   const { config, problems } = checkConfig(text, name, surroundings);
   if (config === null) throw badConfiguration(problems, flags, output);
   for (const { manual } of config.vpns)
-    for (const { key } of [...manual.inbound, manual.outbound]) key.wipe();
+    for (const { key, authenticationKey } of [...manual.inbound, manual.outbound]) {
+      key.wipe();
+      authenticationKey?.wipe();
+    }
   const report = await askNode<ApplyReport | BadConfiguration>(flags.socket, 'apply', {
     // what it names is found by the node as it is here
     file: file === '-' ? resolve('<stdin>') : resolve(file),

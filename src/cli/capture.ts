@@ -2,6 +2,7 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { Command } from 'commander';
 import type { CaptureKey } from '../control/capture.js';
 import type { ControlClient } from '../control/client.js';
+import type { EspAlgorithm } from '../model/sa.js';
 import { blocksOf, isPacket } from '../wire/pcap.js';
 import { openNode } from './ask.js';
 import { Exit } from './exit-codes.js';
@@ -134,11 +135,30 @@ async function writeKeys(client: ControlClient, path: string, output: Output): P
   );
 }
 
-/** Protocol, source, destination, SPI, cipher and its key with the salt, authentication (GCM's own), its key. */
-function espSaLine({ source, destination, spi, key }: CaptureKey): string {
+/** What Wireshark calls the algorithms: encryption, authentication. */
+const wiresharkNames: Readonly<Record<EspAlgorithm, readonly [string, string]>> = {
+  // which authenticates by itself
+  'aes-gcm': ['AES-GCM with 16 octet ICV [RFC4106]', 'NULL'],
+  'aes-cbc-hmac-sha1-96': ['AES-CBC [RFC3602]', 'HMAC-SHA-1-96 [RFC2404]'],
+  'aes-cbc-hmac-sha-256-128': ['AES-CBC [RFC3602]', 'HMAC-SHA-256-128 [RFC4868]'],
+  'aes-cbc-hmac-sha-384': ['AES-CBC [RFC3602]', 'HMAC-SHA-384-192 [RFC4868]'],
+  'aes-cbc-hmac-sha-512': ['AES-CBC [RFC3602]', 'HMAC-SHA-512-256 [RFC4868]'],
+};
+
+/** Protocol, source, destination, SPI, cipher and its key (AES-GCM: with the salt), authentication and its key. */
+export function espSaLine({
+  source,
+  destination,
+  spi,
+  algorithm,
+  key,
+  authenticationKey,
+}: CaptureKey): string {
   const protocol = source.includes(':') ? 'IPv6' : 'IPv4';
   const hex = `0x${spi.toString(16).padStart(8, '0')}`;
-  return [protocol, source, destination, hex, 'AES-GCM with 16 octet ICV [RFC4106]', `0x${key}`, 'NULL', '']
+  const [encryption, authentication] = wiresharkNames[algorithm];
+  const mac = authenticationKey === null ? '' : `0x${authenticationKey}`;
+  return [protocol, source, destination, hex, encryption, `0x${key}`, authentication, mac]
     .map((field) => `"${field}"`)
     .join(',');
 }

@@ -126,7 +126,7 @@ const lifeText = ({ rekeyWanted, lifetimeSeconds }: SaView) =>
 function saText({ activeTunnels, securityAssociations, generation }: Views['security-associations']): Lines {
   const rows = securityAssociations.map((sa) => [
     `${sa.direction === 'inbound' ? '<' : '>'}${sa.id}`,
-    `ESP:${sa.algorithm}/None`,
+    `ESP:${sa.algorithm}/${sa.authentication ?? 'None'}`,
     sa.spi,
     sa.state === 'installed' ? lifeText(sa) : sa.state,
     '-',

@@ -4,6 +4,7 @@
  */
 import type { Address, Family } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
+import type { AuthenticationAlgorithm, EspKeys } from '../model/sa.js';
 import type { Secret } from '../model/secret.js';
 
 export interface Config {
@@ -425,16 +426,24 @@ export interface ManualKeysConfig {
   readonly localAddress: Address;
   /** where outer packets are routed: the instance that holds localAddress */
   readonly routingInstance: string;
-  readonly encryptionAlgorithm: 'aes-128-gcm' | 'aes-256-gcm';
+  readonly encryptionAlgorithm: EncryptionAlgorithm;
+  /** null: AES-GCM, which authenticates by itself */
+  readonly authenticationAlgorithm: AuthenticationAlgorithm | null;
   /** one per gateway that may send to us */
   readonly inbound: readonly ManualSaConfig[];
   readonly outbound: ManualSaConfig;
 }
 
-export interface ManualSaConfig {
+export type EncryptionAlgorithm =
+  | 'aes-128-gcm'
+  | 'aes-256-gcm'
+  | 'aes-128-cbc'
+  | 'aes-192-cbc'
+  | 'aes-256-cbc';
+
+/** key: with AES-GCM the salt is behind it (RFC 4106 §8.1) */
+export interface ManualSaConfig extends EspKeys {
   readonly spi: number;
-  /** AES key (16 or 32 bytes), then the 4-byte salt: RFC 4106 §8.1 */
-  readonly key: Secret;
 }
 
 export type DhGroupName =

@@ -1,5 +1,6 @@
 /** A capture of what passes the node, as pcapng, for one who asked over the control socket. */
 import { tuning } from '../config/limits.js';
+import type { EspAlgorithm } from '../model/sa.js';
 import type { TunnelState } from '../node/state.js';
 import { counters } from '../pipeline/counters.js';
 import type { CapturedFrame, NativePlane } from '../pipeline/native.js';
@@ -89,9 +90,19 @@ export interface CaptureKey {
   readonly source: string;
   readonly destination: string;
   readonly spi: number;
-  /** hexadecimal digits: AES key and salt */
+  readonly algorithm: EspAlgorithm;
+  /** hexadecimal digits: AES key, with AES-GCM the salt behind it */
   readonly key: string;
+  /** hexadecimal digits; null: AES-GCM */
+  readonly authenticationKey: string | null;
   readonly extendedSequenceNumber: boolean;
+}
+
+/** In hexadecimal digits; the bytes are zero then. */
+function taken(key: Uint8Array): string {
+  const digits = Buffer.from(key).toString('hex');
+  key.fill(0);
+  return digits;
 }
 
 /** Keys of every SA that there is now. */
@@ -104,10 +115,18 @@ export function captureKeys(plane: NativePlane, node: number, tunnels: Iterable<
       const [source, destination] =
         direction === 'inbound' ? [gateway, localAddress] : [localAddress, gateway];
       return sas.map(({ spi }, i): CaptureKey => {
-        const key = Buffer.from(keys[i]!).toString('hex');
-        keys[i]!.fill(0);
-        const [from, to] = [String(source), String(destination)];
-        return { vpn, direction, source: from, destination: to, spi, key, extendedSequenceNumber };
+        const { algorithm, key, authenticationKey } = keys[i]!;
+        return {
+          vpn,
+          direction,
+          source: String(source),
+          destination: String(destination),
+          spi,
+          algorithm,
+          key: taken(key),
+          authenticationKey: authenticationKey === null ? null : taken(authenticationKey),
+          extendedSequenceNumber,
+        };
       });
     };
     return [...keysOf('inbound', inbound), ...keysOf('outbound', outbound === null ? [] : [outbound])];

@@ -1,5 +1,5 @@
 /** What a new configuration means for a node that runs: what is to be done, and what cannot be. Pure. */
-import type { Config, PortConfig, PortKind, VpnConfig } from '../config/config.js';
+import type { Config, ManualSaConfig, PortConfig, PortKind, VpnConfig } from '../config/config.js';
 import { type Change, diff } from '../config/diff.js';
 import { type Refusal, refusals } from '../config/live.js';
 import type { TunnelState } from '../node/state.js';
@@ -58,17 +58,25 @@ export function planChange(
 
 function kept(before: VpnConfig | null, after: VpnConfig, tunnel: TunnelState | undefined) {
   if (before === null || tunnel === undefined) return { kept: [], keepsOutbound: false };
-  const keys = new Map(before.manual.inbound.map(({ spi, key }) => [spi, key]));
+  const keys = new Map(before.manual.inbound.map((sa) => [sa.spi, sa]));
   const has = new Set(tunnel.inbound.map(({ spi }) => spi));
   const { outbound: was } = before.manual;
   const { outbound: is } = after.manual;
   return {
     kept: after.manual.inbound
-      .filter(({ spi, key }) => has.has(spi) && keys.get(spi)?.equals(key) === true)
+      .filter((sa) => has.has(sa.spi) && sameKeys(keys.get(sa.spi), sa))
       .map(({ spi }) => spi),
-    keepsOutbound: tunnel.outbound !== null && was.spi === is.spi && was.key.equals(is.key),
+    keepsOutbound: tunnel.outbound !== null && was.spi === is.spi && sameKeys(was, is),
   };
 }
+
+const sameKeys = (a: ManualSaConfig | undefined, b: ManualSaConfig): boolean =>
+  a !== undefined &&
+  a.algorithm === b.algorithm &&
+  a.key.equals(b.key) &&
+  (a.authenticationKey === null || b.authenticationKey === null
+    ? a.authenticationKey === b.authenticationKey
+    : a.authenticationKey.equals(b.authenticationKey));
 
 /**
  * A port is opened anew only by way of being removed: two sockets on one interface would both receive every packet

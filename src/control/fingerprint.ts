@@ -15,7 +15,12 @@ export const textOf = (fingerprint: Secret): string => Buffer.from(fingerprint.r
 
 /** With fingerprints in the place of keys, and paths that do not depend on where the process stands. */
 export function withFingerprints(config: Config): Config {
-  const redacted = (sa: ManualSaConfig) => ({ ...sa, key: new Secret(fingerprintOf(sa.key)) });
+  const printed = (key: Secret) => new Secret(fingerprintOf(key));
+  const redacted = (sa: ManualSaConfig) => ({
+    ...sa,
+    key: printed(sa.key),
+    authenticationKey: sa.authenticationKey === null ? null : printed(sa.authenticationKey),
+  });
   const redactedVpn = <T extends Pick<VpnConfig, 'manual'>>(vpn: T): T => ({
     ...vpn,
     manual: {
@@ -46,5 +51,10 @@ export function withFingerprints(config: Config): Config {
 }
 
 export function wipeKeys({ vpns }: Config): void {
-  for (const { manual } of vpns) for (const { key } of [...manual.inbound, manual.outbound]) key.wipe();
+  for (const { manual } of vpns) {
+    for (const { key, authenticationKey } of [...manual.inbound, manual.outbound]) {
+      key.wipe();
+      authenticationKey?.wipe();
+    }
+  }
 }

@@ -19,7 +19,7 @@ import type { NodeEvent, PortBinding, Setup } from '../node/event.js';
 import { forecast, type GroupForecast } from '../node/forecast.js';
 import type { NodeState } from '../node/state.js';
 import { groupOf, manualTunnel, manualTunnels, type SaKey, type TunnelKeys } from '../node/tunnel.js';
-import { type NativePlane, native } from '../pipeline/native.js';
+import { type NativePlane, native, type SaKeys } from '../pipeline/native.js';
 import type { Timers } from '../pipeline/timers.js';
 import { type ChangePlan, planChange, type TunnelChange } from './change-plan.js';
 import { textOf, wipeKeys, withFingerprints } from './fingerprint.js';
@@ -241,7 +241,12 @@ export class LiveConfig {
         'inbound',
         tunnel.inbound.map(({ index }) => index),
       );
-      const keyOf = new Map(tunnel.inbound.map(({ spi }, i) => [spi, new Secret(keys[i]!)]));
+      const secrets = ({ algorithm, key, authenticationKey }: SaKeys) => ({
+        algorithm,
+        key: new Secret(key),
+        authenticationKey: authenticationKey === null ? null : new Secret(authenticationKey),
+      });
+      const keysOf = new Map(tunnel.inbound.map(({ spi }, i) => [spi, secrets(keys[i]!)]));
       const [outbound] =
         tunnel.outbound === null ? [] : plane.saKeys(node, 'outbound', [tunnel.outbound.index]);
       const { manual } = vpn;
@@ -249,9 +254,8 @@ export class LiveConfig {
         ...vpn,
         manual: {
           ...manual,
-          inbound: manual.inbound.map(({ spi, key }) => ({ spi, key: keyOf.get(spi) ?? key })),
-          outbound:
-            outbound === undefined ? manual.outbound : { ...manual.outbound, key: new Secret(outbound) },
+          inbound: manual.inbound.map((sa) => ({ ...sa, ...keysOf.get(sa.spi) })),
+          outbound: outbound === undefined ? manual.outbound : { ...manual.outbound, ...secrets(outbound) },
         },
       };
     });

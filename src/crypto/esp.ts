@@ -12,7 +12,7 @@ export type OpenDrop =
   | 'bad_next_header'
   | 'ecn'
   | 'selector';
-export type SealDrop = 'selector' | 'too_big' | 'seq_cycled' | 'iv_exhausted';
+export type SealDrop = 'selector' | 'too_big' | 'seq_cycled' | 'iv_exhausted' | 'cipher_failed';
 
 export type EspResult<Drop> = { readonly packet: Bytes } | { readonly drop: Drop };
 

@@ -18,7 +18,7 @@ import { OracleSealer } from './oracle.js';
 /** The core's own limit: what a frame holds. */
 const largestMtu = 3200;
 /** More than any header, padding and ICV add. */
-const mostOverhead = 100;
+const mostOverhead = 128;
 /** No lifetimes here, so no time either. */
 const nowNs = 1n;
 const noLifetime = {
@@ -35,7 +35,9 @@ const prefixBytes = ({ address, length }: Prefix) => ({ address: address.bytes, 
 function commonOptions(sa: Sa, selector: (selector: SaSelector) => Pick<SelectorEntry, 'local' | 'remote'>) {
   return {
     spi: sa.spi,
+    algorithm: sa.algorithm,
     key: sa.key.reveal(),
+    ...(sa.authenticationKey === null ? {} : { authenticationKey: sa.authenticationKey.reveal() }),
     extendedSequenceNumber: sa.extendedSequenceNumber,
     selectors: sa.selectors.map((each) => ({
       ...selector(each),

@@ -1,10 +1,18 @@
 /**
- * ESP in TypeScript (RFC 4303 in tunnel mode, 4106, 3948, 6040): what the native core is compared with, and what
+ * ESP in TypeScript (RFC 4303 in tunnel mode, 4106, 3602, 4868, 3948, 6040): what the native core is compared with, and what
  * `penstock esp` does without it. Thousands of packets a second, not millions.
  */
-import { gcm } from '@noble/ciphers/aes.js';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { cbc, ecb, gcm } from '@noble/ciphers/aes.js';
 import { Address } from '../model/address.js';
-import { type InboundSa, ivCounterEnd, type OutboundSa, type Sa, type SaSelector } from '../model/sa.js';
+import {
+  authenticationOf,
+  type InboundSa,
+  ivCounterEnd,
+  type OutboundSa,
+  type Sa,
+  type SaSelector,
+} from '../model/sa.js';
 import { type Bytes, setU16, setU32, u16, u32 } from '../wire/bytes.js';
 import { pseudoHeader, updated } from '../wire/checksum.js';
 import { espHeaderBytes, espTrailerBytes } from '../wire/esp.js';
@@ -13,18 +21,29 @@ import { encodeUdp, udpHeaderBytes } from '../wire/udp.js';
 import type { EspPacket, EspResult, OpenDrop, Opener, SealDrop, Sealer } from './esp.js';
 import { ReplayWindow } from './replay-window.js';
 
-const ivBytes = 8;
 const saltBytes = 4;
-const tagBytes = 16;
-const payloadOffset = espHeaderBytes + ivBytes;
 const outerTtl = 64;
 /** packets */
 const burst = 64;
 
+/** How an SA's packets are protected, everything from the IV on. */
+interface Protection {
+  readonly ivBytes: number;
+  readonly icvBytes: number;
+  /** the text is a multiple of this: words (RFC 4303 §2.4) or AES's blocks */
+  readonly blockBytes: number;
+  /** The IV that stands for a number which never comes twice (8 bytes). */
+  iv(number: Bytes): Bytes;
+  /** What follows the IV. */
+  seal(header: Bytes, iv: Bytes, text: Bytes, sequence: bigint): Bytes;
+  /** null: not authentic */
+  open(esp: Bytes, sequence: bigint): Bytes | null;
+}
+
 /** RFC 4106 §4 and §8.1: the key's last four bytes, then the IV. */
 function nonceOf(sa: Sa, iv: Bytes): Bytes {
   const key = sa.key.reveal();
-  const nonce = new Uint8Array(saltBytes + ivBytes);
+  const nonce = new Uint8Array(saltBytes + iv.length);
   nonce.set(key.subarray(key.length - saltBytes), 0);
   nonce.set(iv, saltBytes);
   return nonce;
@@ -43,6 +62,73 @@ function cipher(sa: Sa, iv: Bytes, spi: number, sequence: bigint) {
   const key = sa.key.reveal();
   return gcm(key.subarray(0, key.length - saltBytes), nonceOf(sa, iv), aadOf(sa, spi, sequence));
 }
+
+function gcmOf(sa: Sa): Protection {
+  const ivBytes = 8;
+  const offset = espHeaderBytes + ivBytes;
+  return {
+    ivBytes,
+    icvBytes: 16,
+    blockBytes: 4,
+    iv: (number) => number,
+    seal: (header, iv, text, sequence) => cipher(sa, iv, u32(header, 0), sequence).encrypt(text),
+    open(esp, sequence) {
+      const iv = esp.subarray(espHeaderBytes, offset);
+      try {
+        return cipher(sa, iv, u32(esp, 0), sequence).decrypt(esp.subarray(offset));
+      } catch {
+        return null;
+      }
+    },
+  };
+}
+
+/** IVs nobody can foretell: a block of AES in counter mode, under a key of their own (core/crypto/cbc_hmac.h). */
+const ivLabel = 'penstock ESP AES-CBC IV';
+
+/** AES-CBC (RFC 3602), authenticated behind the encryption (RFC 4303 §3.3.2). */
+function cbcOf(sa: Sa): Protection {
+  const { hash, icvBytes } = authenticationOf(sa.algorithm)!;
+  const [key, macKey] = [sa.key.reveal(), sa.authenticationKey!.reveal()];
+  const blockBytes = 16;
+  const offset = espHeaderBytes + blockBytes;
+  const aes = (iv: Bytes) => cbc(key, iv, { disablePadding: true });
+  const ivKey = createHmac('sha256', key).update(ivLabel).digest().subarray(0, 16);
+  const icvOf = (authenticated: readonly Bytes[], sequence: bigint): Bytes => {
+    const mac = createHmac(hash, macKey);
+    for (const bytes of authenticated) mac.update(bytes);
+    // RFC 4303 §2.2.1: the high half of a 64-bit number is authenticated and not sent
+    const high = new Uint8Array(4);
+    setU32(high, 0, Number(sequence >> 32n));
+    if (sa.extendedSequenceNumber) mac.update(high);
+    return mac.digest().subarray(0, icvBytes);
+  };
+  return {
+    ivBytes: blockBytes,
+    icvBytes,
+    blockBytes,
+    iv(number) {
+      const block = new Uint8Array(blockBytes);
+      block.set(number, 4);
+      setU32(block, 12, 2);
+      return ecb(ivKey, { disablePadding: true }).encrypt(block);
+    },
+    seal(header, iv, text, sequence) {
+      const ciphertext = aes(iv).encrypt(text);
+      const rest = new Uint8Array(ciphertext.length + icvBytes);
+      rest.set(ciphertext, 0);
+      rest.set(icvOf([header, iv, ciphertext], sequence), ciphertext.length);
+      return rest;
+    },
+    open(esp, sequence) {
+      const end = esp.length - icvBytes;
+      if (!timingSafeEqual(icvOf([esp.subarray(0, end)], sequence), esp.subarray(end))) return null;
+      return aes(esp.subarray(espHeaderBytes, offset)).decrypt(esp.subarray(offset, end));
+    },
+  };
+}
+
+const protectionOf = (sa: Sa): Protection => (sa.algorithm === 'aes-gcm' ? gcmOf(sa) : cbcOf(sa));
 
 const versionOf = (ip: Bytes): number => ip[0]! >> 4;
 const tosOf = (ip: Bytes): number => (versionOf(ip) === 4 ? ip[1]! : (u16(ip, 0) >> 4) & 0xff);
@@ -95,10 +181,12 @@ function lengthOf(version: 4 | 6, bytes: Bytes): number | null {
 
 export class OracleOpener implements Opener {
   readonly #sa: InboundSa;
+  readonly #protection: Protection;
   readonly #window: ReplayWindow;
 
   constructor(sa: InboundSa) {
     this.#sa = sa;
+    this.#protection = protectionOf(sa);
     this.#window = new ReplayWindow(sa.antiReplayWindowSize, sa.highestSequence, sa.extendedSequenceNumber);
   }
 
@@ -122,22 +210,18 @@ export class OracleOpener implements Opener {
 
   /** The whole sequence number of a packet that is worth decrypting. */
   #check(esp: Bytes): bigint | OpenDrop {
-    if (esp.length < payloadOffset + espTrailerBytes + tagBytes) return 'esp_runt';
-    // RFC 4303 §2.4: the ICV begins on a word of four bytes
-    if (esp.length % 4 !== 0) return 'bad_length';
+    const { ivBytes, icvBytes, blockBytes } = this.#protection;
+    const textBytes = esp.length - espHeaderBytes - ivBytes - icvBytes;
+    if (textBytes < espTrailerBytes) return 'esp_runt';
+    if (textBytes % blockBytes !== 0) return 'bad_length';
     const sequence = this.#window.infer(u32(esp, 4));
     return sequence !== null && this.#window.check(sequence) ? sequence : 'replay';
   }
 
   #open({ esp, outerTos }: EspPacket, checked: bigint | OpenDrop): Bytes | OpenDrop {
     if (typeof checked === 'string') return checked;
-    const iv = esp.subarray(espHeaderBytes, payloadOffset);
-    let text: Bytes;
-    try {
-      text = cipher(this.#sa, iv, u32(esp, 0), checked).decrypt(esp.subarray(payloadOffset));
-    } catch {
-      return 'auth_failed';
-    }
+    const text = this.#protection.open(esp, checked);
+    if (text === null) return 'auth_failed';
     // again: a copy may have come in the same burst
     if (!this.#window.check(checked)) return 'replay';
     this.#window.advance(checked);
@@ -168,11 +252,13 @@ export class OracleOpener implements Opener {
 
 export class OracleSealer implements Sealer {
   readonly #sa: OutboundSa;
+  readonly #protection: Protection;
   #sequence: bigint;
   #counter: bigint;
 
   constructor(sa: OutboundSa) {
     this.#sa = sa;
+    this.#protection = protectionOf(sa);
     this.#sequence = sa.nextSequence;
     this.#counter = sa.nextIv.counter;
   }
@@ -191,12 +277,14 @@ export class OracleSealer implements Sealer {
   #seal(inner: Bytes): Bytes | SealDrop {
     const sa = this.#sa;
     if (!selects(sa.selectors, inner)) return 'selector';
-    const padLength = -(inner.length + espTrailerBytes) & 3;
+    const { ivBytes, icvBytes, blockBytes } = this.#protection;
+    const payloadOffset = espHeaderBytes + ivBytes;
+    const padLength = -(inner.length + espTrailerBytes) & (blockBytes - 1);
     const text = new Uint8Array(inner.length + padLength + espTrailerBytes);
     const headers =
       (sa.source.family === 'inet' ? ipv4HeaderBytes : ipv6HeaderBytes) +
       (sa.udp === null ? 0 : udpHeaderBytes);
-    if (headers + payloadOffset + text.length + tagBytes > sa.mtu) return 'too_big';
+    if (headers + payloadOffset + text.length + icvBytes > sa.mtu) return 'too_big';
     // RFC 4303 §3.3.3: the last number is never passed
     if (this.#sequence >= (sa.extendedSequenceNumber ? 2n ** 64n : 2n ** 32n)) return 'seq_cycled';
     if (this.#counter >= ivCounterEnd) return 'iv_exhausted';
@@ -208,14 +296,16 @@ export class OracleSealer implements Sealer {
     text[text.length - 2] = padLength;
     text[text.length - 1] = versionOf(inner) === 4 ? ipProtocol.ipv4 : ipProtocol.ipv6;
 
-    const esp = new Uint8Array(payloadOffset + text.length + tagBytes);
+    const esp = new Uint8Array(payloadOffset + text.length + icvBytes);
     setU32(esp, 0, sa.spi);
     setU32(esp, 4, Number(BigInt.asUintN(32, sequence)));
-    const iv = esp.subarray(espHeaderBytes, payloadOffset);
-    setU16(iv, 0, (sa.nextIv.nodeId << 12) | sa.nextIv.epoch);
-    setU16(iv, 2, Number(counter >> 32n));
-    setU32(iv, 4, Number(BigInt.asUintN(32, counter)));
-    esp.set(cipher(sa, iv, sa.spi, sequence).encrypt(text), payloadOffset);
+    const number = new Uint8Array(8);
+    setU16(number, 0, (sa.nextIv.nodeId << 12) | sa.nextIv.epoch);
+    setU16(number, 2, Number(counter >> 32n));
+    setU32(number, 4, Number(BigInt.asUintN(32, counter)));
+    const iv = this.#protection.iv(number);
+    esp.set(iv, espHeaderBytes);
+    esp.set(this.#protection.seal(esp.subarray(0, espHeaderBytes), iv, text, sequence), payloadOffset);
     return this.#encapsulate(esp, inner, sequence);
   }
 

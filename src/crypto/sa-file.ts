@@ -15,7 +15,15 @@ import { ConfigError, type Path, type Problem, showValue } from '../config/probl
 import { type Finding, normalise, valueAt } from '../config/walk.js';
 import { readYaml, type YamlDocument } from '../config/yaml.js';
 import type { Address } from '../model/address.js';
-import { type InboundSa, type IvState, ivCounterEnd, type OutboundSa, type Sa } from '../model/sa.js';
+import {
+  authentications,
+  type EspKeys,
+  type InboundSa,
+  type IvState,
+  ivCounterEnd,
+  type OutboundSa,
+  type Sa,
+} from '../model/sa.js';
 import { Secret } from '../model/secret.js';
 import { espUdpPort } from '../wire/esp.js';
 
@@ -30,8 +38,9 @@ export interface OutboundFile {
   withNumbers(numbers: readonly { sequence: bigint; counter: bigint }[]): string;
 }
 
-const saltBytes = 4;
-const aesKeyBytes = [16, 32];
+/** What `key` may be, in bytes: with AES-GCM the salt is behind the AES key. */
+const gcmKeyBytes = [20, 36];
+const cbcKeyBytes = [16, 24, 32];
 const unlimitedMtu = 0xffff;
 const usedUp = 'used-up';
 const listKey = 'security-associations';
@@ -44,19 +53,26 @@ const hidden = (advice: string) =>
 
 const port = () => f.integer({ least: 1, most: 0xffff }).optional();
 
+const keySource = z.strictObject(
+  {
+    hex: hidden('hexadecimal digits'),
+    file: hidden('the path of a file with the hexadecimal digits'),
+    env: hidden('the name of an environment variable'),
+  },
+  {
+    error: (issue) =>
+      `${issue.input === undefined ? 'missing' : 'not a mapping'}; write { hex: … }, { file: … } or { env: … }`,
+  },
+);
+type KeySource = z.infer<typeof keySource>;
+
 const entry = f.section({
   spi: f.integer(limits.ipsec.spi),
-  key: z.strictObject(
-    {
-      hex: hidden('hexadecimal digits'),
-      file: hidden('the path of a file with the hexadecimal digits'),
-      env: hidden('the name of an environment variable'),
-    },
-    {
-      error: (issue) =>
-        `${issue.input === undefined ? 'missing' : 'not a mapping'}; write { hex: … }, { file: … } or { env: … }`,
-    },
-  ),
+  key: keySource,
+  'authentication-algorithm': f
+    .word(['hmac-sha-256-128', 'hmac-sha-384', 'hmac-sha-512', 'hmac-sha1-96'], ['hmac-md5-96'])
+    .optional(),
+  'authentication-key': keySource.optional(),
   'extended-sequence-number': f.flag(),
   sequence: z.string().optional(),
   iv: z.string().optional(),
@@ -269,7 +285,7 @@ class Reader {
     });
     return {
       spi: each.spi,
-      key: this.#key(each, i),
+      ...this.#keys(each, i),
       extendedSequenceNumber: each['extended-sequence-number'] !== undefined,
       selectors,
     };
@@ -312,36 +328,65 @@ class Reader {
     return iv ?? nothing;
   }
 
-  #key({ key }: Entry, i: number): Secret {
-    const nothing = new Secret(new Uint8Array(aesKeyBytes[0]! + saltBytes));
+  /** AES-GCM, or AES-CBC where an HMAC is named. */
+  #keys(each: Entry, i: number): EspKeys {
+    const authentication = each['authentication-algorithm'];
+    const given = each['authentication-key'];
+    if (authentication === undefined) {
+      if (given !== undefined) {
+        const advice = 'write what it is for, e.g. hmac-sha-256-128; AES-GCM has no such key';
+        this.#at(i, ['authentication-algorithm'], `missing; ${advice}`, 'key');
+      }
+      const wanted = '40 or 72 hexadecimal digits: 16 or 32 bytes of AES key, then 4 of salt';
+      return {
+        algorithm: 'aes-gcm',
+        key: this.#key(i, 'key', each.key, gcmKeyBytes, wanted),
+        authenticationKey: null,
+      };
+    }
+    const { keyBytes } = authentications[authentication];
+    const digits = `${keyBytes * 2} hexadecimal digits`;
+    if (given === undefined) this.#at(i, ['authentication-key'], `missing; write ${digits}`, 'key');
+    const aesDigits = '32, 48 or 64 hexadecimal digits of AES key';
+    const none = new Secret(new Uint8Array(keyBytes));
+    return {
+      algorithm: `aes-cbc-${authentication}`,
+      key: this.#key(i, 'key', each.key, cbcKeyBytes, aesDigits),
+      authenticationKey:
+        given === undefined ? none : this.#key(i, 'authentication-key', given, [keyBytes], digits),
+    };
+  }
+
+  #key(i: number, name: string, key: KeySource, sizes: readonly number[], wanted: string): Secret {
+    const nothing = new Secret(new Uint8Array(sizes[0]!));
     const sources = (['hex', 'file', 'env'] as const).filter((source) => key[source] !== undefined);
     const [source] = sources;
     if (source === undefined || sources.length > 1) {
       const says = source === undefined ? 'says nothing' : `says ${sources.join(' and ')}`;
-      this.#at(i, ['key'], `${says}; write one of { hex: … }, { file: … }, { env: … }`, 'key');
+      this.#at(i, [name], `${says}; write one of { hex: … }, { file: … }, { env: … }`, 'key');
       return nothing;
     }
-    const text = this.#keyText(i, source, key[source]!);
+    const at = [name, source];
+    const text = this.#keyText(i, at, source, key[source]!);
     if (text === undefined) return nothing;
     const digits = text.trim().replace(/^0x/i, '').replace(/[:\s]/g, '');
-    const wanted = '40 or 72 hexadecimal digits: 16 or 32 bytes of AES key, then 4 of salt';
-    if (/[^0-9a-f]/i.test(digits)) this.#at(i, ['key', source], `not hexadecimal digits; write ${wanted}`);
-    else if (!aesKeyBytes.some((bytes) => digits.length === 2 * (bytes + saltBytes))) {
-      this.#at(i, ['key', source], `${digits.length} digits; write ${wanted}`);
+    if (/[^0-9a-f]/i.test(digits)) this.#at(i, at, `not hexadecimal digits; write ${wanted}`);
+    else if (!sizes.some((bytes) => digits.length === 2 * bytes)) {
+      this.#at(i, at, `${digits.length} digits; write ${wanted}`);
     } else return new Secret(Uint8Array.from(Buffer.from(digits, 'hex')));
     return nothing;
   }
 
-  #keyText(i: number, source: 'hex' | 'file' | 'env', given: string): string | undefined {
+  #keyText(i: number, at: Path, source: 'hex' | 'file' | 'env', given: string): string | undefined {
     if (source === 'hex') return given;
     if (/^(0x)?[0-9a-f]{32,}$/i.test(given)) {
       const mend = source === 'file' ? 'a path' : 'a name';
-      this.#at(i, ['key', source], `looks like a key; write { hex: … }, or ${mend}`);
+      this.#at(i, at, `looks like a key; write { hex: … }, or ${mend}`);
       return undefined;
     }
     if (source === 'env') {
       const value = this.#surroundings.variable(given);
-      if (value === undefined) this.#at(i, ['key', source], `environment variable ${given} is not set`);
+      if (value === undefined) this.#at(i, at, `environment variable ${given} is not set`);
       return value;
     }
     const path = given.startsWith('/') ? given : join(dirname(this.#file), given);
@@ -353,7 +398,7 @@ class Reader {
         ENOENT: 'there is no such file',
         EACCES: 'permission denied',
       };
-      this.#at(i, ['key', source], `cannot read ${path}: ${reasons[code ?? ''] ?? message}`);
+      this.#at(i, at, `cannot read ${path}: ${reasons[code ?? ''] ?? message}`);
       return undefined;
     }
   }

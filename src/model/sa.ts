@@ -13,11 +13,52 @@ export interface UdpEncapsulation {
   readonly destinationPort: number;
 }
 
-/** What both ends of an ESP security association know (RFC 4301 §4.4.2.1; AES-GCM, RFC 4106). */
-export interface Sa {
-  readonly spi: number;
-  /** AES key (16 or 32 bytes), then the 4-byte salt */
+/** By Junos's names; the ICV of the last two is half of the hash (RFC 4868). */
+export type AuthenticationAlgorithm = 'hmac-sha1-96' | 'hmac-sha-256-128' | 'hmac-sha-384' | 'hmac-sha-512';
+
+/** What protects an SA's packets; how many bits AES has is for its key to say. */
+export type EspAlgorithm = 'aes-gcm' | `aes-cbc-${AuthenticationAlgorithm}`;
+
+export const espAlgorithms: readonly EspAlgorithm[] = [
+  'aes-gcm',
+  'aes-cbc-hmac-sha1-96',
+  'aes-cbc-hmac-sha-256-128',
+  'aes-cbc-hmac-sha-384',
+  'aes-cbc-hmac-sha-512',
+];
+
+export interface Authentication {
+  readonly hash: 'sha1' | 'sha256' | 'sha384' | 'sha512';
+  /** of the key, in bytes: as long as the hash (RFC 2404 §3, RFC 4868 §2.1.1) */
+  readonly keyBytes: number;
+  readonly icvBytes: number;
+}
+
+export const authentications: Readonly<Record<AuthenticationAlgorithm, Authentication>> = {
+  'hmac-sha1-96': { hash: 'sha1', keyBytes: 20, icvBytes: 12 },
+  'hmac-sha-256-128': { hash: 'sha256', keyBytes: 32, icvBytes: 16 },
+  'hmac-sha-384': { hash: 'sha384', keyBytes: 48, icvBytes: 24 },
+  'hmac-sha-512': { hash: 'sha512', keyBytes: 64, icvBytes: 32 },
+};
+
+/** null: AES-GCM, which authenticates by itself. */
+export const authenticationOf = (algorithm: EspAlgorithm): Authentication | null =>
+  algorithm === 'aes-gcm'
+    ? null
+    : authentications[algorithm.slice('aes-cbc-'.length) as AuthenticationAlgorithm];
+
+/** Keys of an SA. */
+export interface EspKeys {
+  readonly algorithm: EspAlgorithm;
+  /** AES-GCM: the AES key (16 or 32 bytes), then the 4-byte salt; AES-CBC: 16, 24 or 32 bytes */
   readonly key: Secret;
+  /** null: AES-GCM */
+  readonly authenticationKey: Secret | null;
+}
+
+/** What both ends of an ESP security association know (RFC 4301 §4.4.2.1; AES-GCM, RFC 4106; AES-CBC, RFC 3602). */
+export interface Sa extends EspKeys {
+  readonly spi: number;
   readonly extendedSequenceNumber: boolean;
   /** a packet must be in one of them; none: any may pass */
   readonly selectors: readonly SaSelector[];

@@ -19,7 +19,7 @@ import type {
 } from './event.js';
 import { groupBy } from './group-by.js';
 import { prefixBytes } from './tables.js';
-import type { Tunnel } from './tunnel.js';
+import type { SaKey, Tunnel } from './tunnel.js';
 
 /** The events that answer the action, or null when it is not one for the native core. */
 export function performNative(plane: NativePlane, node: number, action: NodeAction): NodeEvent[] | null {
@@ -99,9 +99,9 @@ function addSas(plane: NativePlane, node: number, action: NodeAction & { kind: '
 }
 
 /** SAs keep their keys, numbers and workers: what stands here for these is not looked at. */
+const anyKeys: KeyOptions = { key: new Uint8Array(20) };
 const kept = {
   anchor: 0,
-  key: new Uint8Array(20),
   nodeId: 1,
   epoch: 0,
   nextSequence: 1n,
@@ -112,25 +112,37 @@ function changeSas(plane: NativePlane, node: number, action: NodeAction & { kind
   plane.changeSas(
     node,
     'inbound',
-    inbound.map((change) => ({ index: change.index, ...inboundOptions({ ...change, ...kept }, kept.key) })),
+    inbound.map((change) => ({ index: change.index, ...inboundOptions({ ...change, ...kept }, anyKeys) })),
   );
   plane.changeSas(
     node,
     'outbound',
     outbound.map((change) => ({
       index: change.index,
-      ...outboundOptions({ ...change, ...kept }, kept.key, kept.nodeId),
+      ...outboundOptions({ ...change, ...kept }, anyKeys, kept.nodeId),
     })),
   );
 }
 
+type KeyOptions = Pick<InboundSaOptions, 'algorithm' | 'key' | 'authenticationKey'>;
+
 /** Copies of the keys, which are zero when `use` has returned or thrown. */
-function withKeys<T>(requests: readonly { readonly key: Secret }[], use: (keys: Uint8Array[]) => T): T {
-  const keys = requests.map(({ key }) => Uint8Array.from(key.reveal()));
+function withKeys<T>(requests: readonly SaKey[], use: (keys: KeyOptions[]) => T): T {
+  const copy = (secret: Secret) => Uint8Array.from(secret.reveal());
+  const keys = requests.map(
+    ({ algorithm = 'aes-gcm', key, authenticationKey = null }): KeyOptions => ({
+      algorithm,
+      key: copy(key),
+      ...(authenticationKey === null ? {} : { authenticationKey: copy(authenticationKey) }),
+    }),
+  );
   try {
     return use(keys);
   } finally {
-    for (const key of keys) key.fill(0);
+    for (const { key, authenticationKey } of keys) {
+      key.fill(0);
+      authenticationKey?.fill(0);
+    }
   }
 }
 
@@ -171,14 +183,14 @@ function commonOptions(tunnel: Tunnel) {
 
 function inboundOptions(
   { tunnel, anchor, spi, highestSequence }: Omit<InboundSaRequest, 'key'>,
-  key: Uint8Array,
+  keys: KeyOptions,
 ): InboundSaOptions {
   const { antiReplayWindowSize, copyOuterDscp } = tunnel;
   return {
     ...commonOptions(tunnel),
+    ...keys,
     anchor,
     spi,
-    key,
     replayWindow: antiReplayWindowSize ?? 0,
     ...(highestSequence === undefined ? {} : { highestSequence }),
     copyOuterDscp,
@@ -187,14 +199,14 @@ function inboundOptions(
 
 function outboundOptions(
   { tunnel, anchor, spi, epoch, nextSequence, gate, mtu, routingInstance }: Omit<OutboundSaRequest, 'key'>,
-  key: Uint8Array,
+  keys: KeyOptions,
   nodeId: number,
 ): OutboundSaOptions {
   return {
     ...commonOptions(tunnel),
+    ...keys,
     anchor,
     spi,
-    key,
     source: tunnel.localAddress.bytes,
     destination: tunnel.gateway.bytes,
     nodeId,

@@ -2,6 +2,7 @@
 import { parseAddress } from '../config/address.js';
 import type { Address } from '../model/address.js';
 import { Prefix } from '../model/prefix.js';
+import { authenticationOf, espAlgorithms } from '../model/sa.js';
 import { Secret } from '../model/secret.js';
 import { type Bytes, setU16, setU32, u16, u32 } from '../wire/bytes.js';
 import type { SaKey, Tunnel } from './tunnel.js';
@@ -15,25 +16,42 @@ export interface SyncedTunnel {
 }
 
 const mostKeyBytes = 36;
-const saHeadBytes = 5;
+const mostAuthenticationKeyBytes = 64;
+/** SPI, algorithm, lengths of the two keys, which follow */
+const saHeadBytes = 7;
 
 /** The bytes hold keys: whoever gets them zeroises them. */
 export function encodeTunnel({ tunnel, inbound, outbound, bases }: SyncedTunnel): Bytes {
   const text = new TextEncoder().encode(JSON.stringify({ tunnel, bases: [...bases] }));
   const sas = [outbound, ...inbound];
-  const length = sas.reduce((sum, { key }) => sum + saHeadBytes + key.length, 3 + text.length);
+  const length = sas.reduce(
+    (sum, { key, authenticationKey }) => sum + saHeadBytes + key.length + (authenticationKey?.length ?? 0),
+    3 + text.length,
+  );
   const bytes = new Uint8Array(length);
   setU16(bytes, 0, text.length);
   bytes.set(text, 2);
   let at = 2 + text.length;
   bytes[at++] = inbound.length;
-  for (const { spi, key } of sas) {
+  for (const { spi, algorithm = 'aes-gcm', key, authenticationKey = null } of sas) {
     setU32(bytes, at, spi);
-    bytes[at + 4] = key.length;
+    bytes[at + 4] = espAlgorithms.indexOf(algorithm);
+    bytes[at + 5] = key.length;
+    bytes[at + 6] = authenticationKey?.length ?? 0;
     bytes.set(key.reveal(), at + saHeadBytes);
     at += saHeadBytes + key.length;
+    if (authenticationKey === null) continue;
+    bytes.set(authenticationKey.reveal(), at);
+    at += authenticationKey.length;
   }
   return bytes;
+}
+
+export function wipeSas(sas: readonly SaKey[]): void {
+  for (const { key, authenticationKey } of sas) {
+    key.wipe();
+    authenticationKey?.wipe();
+  }
 }
 
 /** null: malformed. Keys are copies. */
@@ -46,16 +64,24 @@ export function decodeTunnel(bytes: Bytes): SyncedTunnel | null {
   let at = textEnd + 1;
   for (let i = 0; i < count; i++) {
     if (at + saHeadBytes > bytes.length) return null;
-    const end = at + saHeadBytes + bytes[at + 4]!;
-    if (end > bytes.length || bytes[at + 4]! > mostKeyBytes) return null;
-    sas.push({ spi: u32(bytes, at), key: new Secret(bytes.slice(at + saHeadBytes, end)) });
+    const [algorithm, keyBytes, macBytes] = [espAlgorithms[bytes[at + 4]!], bytes[at + 5]!, bytes[at + 6]!];
+    const keyEnd = at + saHeadBytes + keyBytes;
+    const end = keyEnd + macBytes;
+    if (end > bytes.length || keyBytes > mostKeyBytes || macBytes > mostAuthenticationKeyBytes) return null;
+    if (algorithm === undefined || macBytes !== (authenticationOf(algorithm)?.keyBytes ?? 0)) return null;
+    sas.push({
+      spi: u32(bytes, at),
+      algorithm,
+      key: new Secret(bytes.slice(at + saHeadBytes, keyEnd)),
+      authenticationKey: macBytes === 0 ? null : new Secret(bytes.slice(keyEnd, end)),
+    });
     at = end;
   }
   try {
     const parsed = JSON.parse(new TextDecoder().decode(bytes.subarray(2, textEnd))) as Parsed;
     return { ...tunnelOf(parsed), inbound: sas.slice(1), outbound: sas[0]! };
   } catch {
-    for (const { key } of sas) key.wipe();
+    wipeSas(sas);
     return null;
   }
 }

@@ -26,7 +26,7 @@ import { parseFrame, parseIp } from '../wire/packet.js';
 import { decodeUdp, encodeUdp, udpHeaderBytes } from '../wire/udp.js';
 import type { NodeEvent } from './event.js';
 import type { NodeState, TunnelState } from './state.js';
-import { decodeTunnel, encodeTunnel } from './sync-sa.js';
+import { decodeTunnel, encodeTunnel, wipeSas } from './sync-sa.js';
 import { groupOf, linkInstance, linkTunnelId, type TunnelKeys } from './tunnel.js';
 
 export interface PairSyncOptions {
@@ -453,14 +453,22 @@ export class PairSync {
     const own = generation();
     if (!bases.has(this.#pair.localId) && own !== null) bases.set(this.#pair.localId, own);
     this.#bases.set(base, bases);
-    const keyOf = (direction: 'inbound' | 'outbound', index: number) =>
-      new Secret(plane.saKeys(node, direction, [index])[0]!);
+    const saOf = (
+      direction: 'inbound' | 'outbound',
+      { spi, index }: { spi: number; index: number },
+    ): SaKey => {
+      const { algorithm, key, authenticationKey } = plane.saKeys(node, direction, [index])[0]!;
+      return {
+        ...{ spi, algorithm, key: new Secret(key) },
+        authenticationKey: authenticationKey === null ? null : new Secret(authenticationKey),
+      };
+    };
     const sas = {
-      inbound: inbound.map(({ spi, index }) => ({ spi, key: keyOf('inbound', index) })),
-      outbound: { spi: outbound.spi, key: keyOf('outbound', outbound.index) },
+      inbound: inbound.map((sa) => saOf('inbound', sa)),
+      outbound: saOf('outbound', outbound),
     };
     const bytes = encodeTunnel({ tunnel, ...sas, bases });
-    for (const { key } of [...sas.inbound, sas.outbound]) key.wipe();
+    wipeSas([...sas.inbound, sas.outbound]);
     if (bytes.length + name.length > iclDefaults.maxBytes - 64) {
       this.#options.log(
         `tunnel ${name}: ${bytes.length} bytes do not cross the interchassis link; it is not synchronised`,
@@ -501,7 +509,7 @@ export class PairSync {
     else if (bases.has(this.#pair.localId)) this.#sayBase(base, bases.get(this.#pair.localId)!);
     this.#bases.set(base, bases);
     if (before?.outbound?.spi === heard.outbound.spi) {
-      for (const { key } of [...heard.inbound, heard.outbound]) key.wipe();
+      wipeSas([...heard.inbound, heard.outbound]);
       return true;
     }
     const keys: TunnelKeys = {
@@ -516,7 +524,7 @@ export class PairSync {
       nextSequence: 1n,
     };
     post({ kind: 'tunnels-keyed', tunnels: [keys] });
-    for (const { key } of [...heard.inbound, heard.outbound]) key.wipe();
+    wipeSas([...heard.inbound, heard.outbound]);
     return true;
   }
 

@@ -2,7 +2,7 @@
 import type { Config, HighAvailabilityConfig, LinkEncryptionConfig, VpnConfig } from '../config/config.js';
 import type { Address } from '../model/address.js';
 import { Prefix } from '../model/prefix.js';
-import type { UdpEncapsulation } from '../model/sa.js';
+import type { EspAlgorithm, UdpEncapsulation } from '../model/sa.js';
 import type { Secret } from '../model/secret.js';
 import type { GatewayKind } from './anchor.js';
 
@@ -53,8 +53,12 @@ export interface Tunnel {
 
 export interface SaKey {
   readonly spi: number;
-  /** AES key, then the 4-byte salt */
+  /** 'aes-gcm' when left out */
+  readonly algorithm?: EspAlgorithm;
+  /** AES key, with AES-GCM the 4-byte salt behind it */
   readonly key: Secret;
+  /** AES-CBC's HMAC has a key of its own */
+  readonly authenticationKey?: Secret | null;
   /** inbound, of a key that was used before: everything up to it counts as seen */
   readonly highestSequence?: bigint;
 }

@@ -101,28 +101,29 @@ export const counterIndex = {
   syncWait: 83,
   notSealing: 84,
   iclUnprotected: 85,
-  lifetime: 86,
-  tooBig: 87,
-  wireFull: 88,
-  linkLost: 89,
-  handOverFull: 90,
-  puntFull: 91,
-  portClosed: 92,
-  noFrame: 93,
-  sessionLimit: 94,
-  sessionConflict: 95,
-  policyDeny: 96,
-  notSyn: 97,
-  tcpState: 98,
-  fragment: 99,
-  rerouteFailed: 100,
-  icdDown: 101,
-  srgBackup: 102,
-  icdAgain: 103,
-  icdHeader: 104,
-  icdStranger: 105,
-  icdForged: 106,
-  stale: 107,
+  cipherFailed: 86,
+  lifetime: 87,
+  tooBig: 88,
+  wireFull: 89,
+  linkLost: 90,
+  handOverFull: 91,
+  puntFull: 92,
+  portClosed: 93,
+  noFrame: 94,
+  sessionLimit: 95,
+  sessionConflict: 96,
+  policyDeny: 97,
+  notSyn: 98,
+  tcpState: 99,
+  fragment: 100,
+  rerouteFailed: 101,
+  icdDown: 102,
+  srgBackup: 103,
+  icdAgain: 104,
+  icdHeader: 105,
+  icdStranger: 106,
+  icdForged: 107,
+  stale: 108,
 } as const;
 
 export type CounterName = keyof typeof counterIndex;
@@ -735,7 +736,7 @@ export const counters: readonly CounterDefinition[] = [
     camelName: 'badLength',
     unit: 'packets',
     words: 'ESP bad length',
-    meaning: 'the ciphertext is not a multiple of four bytes, or the inner length lies',
+    meaning: 'the ciphertext is not whole words of four bytes (AES-CBC: blocks), or the inner length lies',
     isDrop: true,
   },
   {
@@ -817,6 +818,14 @@ export const counters: readonly CounterDefinition[] = [
     unit: 'packets',
     words: 'ICL packet not through its tunnel',
     meaning: 'to the port of the interchassis link, and not sealed with its keys',
+    isDrop: true,
+  },
+  {
+    name: 'cipher_failed',
+    camelName: 'cipherFailed',
+    unit: 'packets',
+    words: 'Cipher failure',
+    meaning: 'the cryptographic library did not seal a packet, which it never should',
     isDrop: true,
   },
   {
@@ -999,12 +1008,12 @@ export const counters: readonly CounterDefinition[] = [
   },
 ];
 
-export const counterCount = 108;
+export const counterCount = 109;
 
 /** Names in index order, as in native/counters.def. */
 export const counterNames: readonly string[] = counters.map((counter) => counter.name);
 
-/** Indices of the 61 drop reasons. */
+/** Indices of the 62 drop reasons. */
 export const dropIndices: readonly number[] = counters.flatMap((counter, index) =>
   counter.isDrop ? [index] : [],
 );

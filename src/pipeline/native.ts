@@ -3,6 +3,7 @@
  * order (4 or 16), times are nanoseconds as numbers or bigint where said, indices are small integers.
  */
 import { createRequire } from 'node:module';
+import type { EspAlgorithm } from '../model/sa.js';
 import { counterNames } from './counters.js';
 
 export type Bytes = Uint8Array;
@@ -372,8 +373,15 @@ export interface SelectorEntry {
 
 export interface SaOptions {
   spi: number;
-  /** key and, behind it, the 4-byte salt: 20 or 36 bytes. The caller zeroises it afterwards. */
+  /** 'aes-gcm' when left out. AES-CBC throws RangeError where OpenSSL's libcrypto is not found. */
+  algorithm?: EspAlgorithm;
+  /**
+   * AES-GCM: the AES key and, behind it, the 4-byte salt, 20 or 36 bytes; AES-CBC: 16, 24 or 32. The caller zeroises it
+   * afterwards, as the other one.
+   */
   key: Bytes;
+  /** AES-CBC: of the hash's length (authenticationOf in model/sa.ts); left out with AES-GCM */
+  authenticationKey?: Bytes;
   extendedSequenceNumber: boolean;
   selectors: SelectorEntry[];
   /** worker that owns the SA */
@@ -422,6 +430,13 @@ export interface OutboundSaOptions extends SaOptions {
   routingInstance?: number;
   /** of the sequence numbers, and of the IVs of an epoch; 90 when left out */
   rekeyAtPercent?: number;
+}
+
+export interface SaKeys {
+  algorithm: EspAlgorithm;
+  key: Bytes;
+  /** null: AES-GCM */
+  authenticationKey: Bytes | null;
 }
 
 /** Why an SA wants a rekey, or passes no packet any more (the last three). */
@@ -670,7 +685,7 @@ export interface NativePlane {
   /** SAs that can be added now. */
   saRoom(node: number): { inbound: number; outbound: number };
   /** Keys with their salts; the caller zeroises them. */
-  saKeys(node: number, direction: 'inbound' | 'outbound', indices: number[]): Bytes[];
+  saKeys(node: number, direction: 'inbound' | 'outbound', indices: number[]): SaKeys[];
   saStatus(node: number, direction: 'inbound' | 'outbound', indices: number[]): SaStatus[];
   /** Next number (outbound), highest authenticated (inbound); 0n: no such SA. */
   saSequences(node: number, direction: 'inbound' | 'outbound', indices: Uint32Array): BigUint64Array;

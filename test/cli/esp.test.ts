@@ -14,12 +14,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { espSaLine } from '../../dist/cli/capture.js';
 import { espCommand } from '../../dist/cli/esp.js';
 import { createOutput } from '../../dist/cli/output.js';
+import type { EspAlgorithm } from '../../dist/model/sa.js';
 import { encodeEthernet, etherType } from '../../dist/wire/ethernet.js';
 import { captureHeader, capturePacket, type LinkType, readCapture } from '../../dist/wire/pcap.js';
 import { type Bytes, innerPacket, toHex } from '../crypto/support.js';
-import { python, requirePython } from '../support/requires.js';
+import { python, requirePython, requireTool } from '../support/requires.js';
 
 let directory = '';
 beforeEach(() => {
@@ -129,7 +131,38 @@ const cases = [128, 256].flatMap((bits) =>
     })),
   ),
 );
-const saOf = (each: (typeof cases)[number]) =>
+interface PeerCase {
+  name: string;
+  spi: number;
+  key: string;
+  esn: boolean;
+  sequence: number;
+  source: string;
+  destination: string;
+  authentication?: string;
+  authenticationKey?: string;
+}
+const hmacKeyBytes = { 'hmac-sha1-96': 20, 'hmac-sha-256-128': 32, 'hmac-sha-384': 48, 'hmac-sha-512': 64 };
+const cbcCases = Object.entries(hmacKeyBytes).flatMap(([authentication, bytes], i) =>
+  [false, true].map((esn): PeerCase => {
+    const { source, destination, sequence } = cases[(i % 2) + (esn ? 2 : 0)]!;
+    const bits = [128, 192, 256][i % 3]!;
+    return {
+      name: `cbc-${bits}-${authentication}-${esn ? 'esn' : 'no-esn'}`,
+      spi: 0x2000 + i,
+      key: Buffer.from(Array.from({ length: bits / 8 }, (_, k) => (k * 5 + 1) & 0xff)).toString('hex'),
+      authentication,
+      authenticationKey: Buffer.from(Array.from({ length: bytes }, (_, k) => (k * 3 + 2) & 0xff)).toString(
+        'hex',
+      ),
+      esn,
+      sequence,
+      source,
+      destination,
+    };
+  }),
+);
+const saOf = (each: PeerCase) =>
   saLines({
     spi: String(each.spi),
     key: `{ hex: ${each.key} }`,
@@ -137,15 +170,22 @@ const saOf = (each: (typeof cases)[number]) =>
     destination: `"${each.destination}"`,
     sequence: String(each.sequence),
     ...(each.esn ? { 'extended-sequence-number': '' } : {}),
+    ...(each.authentication === undefined
+      ? {}
+      : {
+          'authentication-algorithm': each.authentication,
+          'authentication-key': `{ hex: ${each.authenticationKey} }`,
+        }),
   });
 
 describe('with scapy', () => {
   it.skipIf(scapy.missing)(
-    `opens what scapy made: 128 and 256 bits, ESN on and off, IPv4 and IPv6${scapy.note}`,
+    `opens what scapy made: both modes, every key length, ESN on and off, IPv4 and IPv6${scapy.note}`,
     async () => {
-      for (const each of cases) writeFileSync(at(`${each.name}.json`), JSON.stringify(each));
+      for (const each of [...cases, ...cbcCases])
+        writeFileSync(at(`${each.name}.json`), JSON.stringify(each));
       runScapy('make');
-      for (const each of cases) {
+      for (const each of [...cases, ...cbcCases]) {
         const sa = writeSa(saOf(each));
         for (const crypto of ['typescript', 'native']) {
           const args = [
@@ -173,10 +213,10 @@ describe('with scapy', () => {
   );
 
   it.skipIf(scapy.missing)(
-    `seals what scapy opens: 128 and 256 bits, ESN on and off, IPv4 and IPv6${scapy.note}`,
+    `seals what scapy opens: both modes, every key length, ESN on and off, IPv4 and IPv6${scapy.note}`,
     async () => {
       const capture = writeCapture('in.pcapng', inner, 'ethernet');
-      for (const [i, each] of cases.entries()) {
+      for (const [i, each] of [...cases, ...cbcCases].entries()) {
         writeFileSync(at(`${each.name}.json`), JSON.stringify(each));
         const args = ['seal', capture, '--sa', writeSa(saOf(each)), '-w', at(`${each.name}.pcapng`)];
         expect(await penstock(...args, '--crypto', i % 2 === 0 ? 'native' : 'typescript')).toMatchObject({
@@ -184,7 +224,7 @@ describe('with scapy', () => {
         });
       }
       runScapy('open');
-      for (const each of cases) {
+      for (const each of [...cases, ...cbcCases]) {
         const opened = readFileSync(at(`${each.name}.inner`), 'utf8')
           .trim()
           .split('\n');
@@ -194,6 +234,48 @@ describe('with scapy', () => {
     120_000,
   );
 });
+
+const tshark = requireTool('tshark');
+it.skipIf(tshark.missing)(
+  `Wireshark decrypts it with the keys that capture writes${tshark.note}`,
+  async () => {
+    const capture = writeCapture('in.pcapng', inner, 'ethernet');
+    const some = [cases[0]!, cases[5]!, ...cbcCases.filter(({ esn }) => !esn)] as PeerCase[];
+    for (const each of some) {
+      const { spi, source, destination, key, authentication, authenticationKey = null } = each;
+      const file = at(`${each.name}.pcapng`);
+      await penstock('seal', capture, '--sa', writeSa(saOf(each)), '-w', file);
+      const algorithm = (
+        authentication === undefined ? 'aes-gcm' : `aes-cbc-${authentication}`
+      ) as EspAlgorithm;
+      const line = espSaLine({
+        vpn: 'any',
+        direction: 'outbound',
+        extendedSequenceNumber: false,
+        ...{ source, destination, spi, algorithm, key, authenticationKey },
+      });
+      const options = [
+        'enable_encryption_decode:TRUE',
+        'enable_authentication_check:TRUE',
+        'enable_null_encryption_decode_heuristic:FALSE',
+      ].flatMap((each) => ['-o', `esp.${each}`]);
+      const { stdout, stderr } = spawnSync(
+        'tshark',
+        [
+          ...['-r', file, ...options, '-o', `uat:esp_sa:${line}`],
+          ...['-T', 'fields', '-e', 'udp.dstport', '-e', 'esp.icv_good'],
+        ],
+        { encoding: 'utf8', timeout: 60_000 },
+      );
+      const lines = stdout.trim().split('\n');
+      expect(lines, `${each.name} ${stderr}`).toHaveLength(10);
+      for (const fields of lines) expect(fields, each.name).toMatch(/^53(\t(True|1)?)?$/);
+      // Wireshark says so for those whose ICV it checks by itself
+      if (authentication !== undefined) expect(lines[0], each.name).toMatch(/\t(True|1)$/);
+    }
+  },
+  120_000,
+);
 
 describe('seal', () => {
   it('writes the next numbers back and changes nothing else in the file', async () => {

@@ -68,9 +68,9 @@ const ofGateways: readonly Case[] = [
   ],
   [
     'an algorithm that comes later',
-    [['aes-256-gcm', 'aes-256-cbc']],
+    [['aes-256-gcm', '3des-cbc']],
     [
-      '39:33: security.ipsec.vpn.enb1.manual.encryption-algorithm: aes-256-cbc is not supported yet; write aes-256-gcm or aes-128-gcm',
+      '39:33: security.ipsec.vpn.enb1.manual.encryption-algorithm: 3des-cbc is not supported yet; write aes-256-gcm, aes-128-gcm, aes-256-cbc, aes-192-cbc or aes-128-cbc',
     ],
   ],
   [

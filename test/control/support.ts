@@ -103,7 +103,9 @@ export function sealed(
 ): Uint8Array[] {
   const sealer = new NativeSealer({
     spi,
+    algorithm: 'aes-gcm',
     key: new Secret(new Uint8Array(36).fill(byte)),
+    authenticationKey: null,
     extendedSequenceNumber: false,
     selectors: [],
     source: address(source),

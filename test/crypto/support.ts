@@ -25,6 +25,8 @@ export const keyAndSalt = (aesBytes = 16, first = 1): Bytes =>
 
 export const inbound = (changes: Partial<InboundSa> = {}): InboundSa => ({
   spi: 0x1001,
+  algorithm: 'aes-gcm',
+  authenticationKey: null,
   key: new Secret(keyAndSalt()),
   extendedSequenceNumber: false,
   selectors: [],
@@ -36,6 +38,8 @@ export const inbound = (changes: Partial<InboundSa> = {}): InboundSa => ({
 
 export const outbound = (changes: Partial<OutboundSa> = {}): OutboundSa => ({
   spi: 0x1001,
+  algorithm: 'aes-gcm',
+  authenticationKey: null,
   key: new Secret(keyAndSalt()),
   extendedSequenceNumber: false,
   selectors: [],

@@ -1,13 +1,18 @@
 #!/usr/bin/python3
 """Makes esp-golden.json: ESP packets built with scapy (headers, checksums) and cryptography (AES-GCM), which share no code
-with penstock. Sealing `inner` with an SA as described must give `outer`, byte for byte, and opening it `inner` again.
+with penstock. Sealing `inner` with an SA as described must give `outer`, byte for byte, and opening it `inner` again. And
+esp-cbc-golden.json: the same with AES-CBC and HMAC.
 
     /usr/bin/python3 test/vectors/esp-golden.py > test/vectors/esp-golden.json
+    /usr/bin/python3 test/vectors/esp-golden.py cbc > test/vectors/esp-cbc-golden.json
 """
+import hmac
 import itertools
 import json
 import struct
+import sys
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from scapy.all import IP, UDP, TCP, IPv6, Raw
 
@@ -24,14 +29,41 @@ def inner(version, length, tos, df):
     return bytes(packet / TCP(sport=40000, dport=443, seq=1, ack=2, flags='A') / Raw(payload))
 
 
+def padded(packet, block):
+    pad = -(len(packet) + 2) % block
+    return packet + bytes(range(1, pad + 1)) + bytes([pad, 4 if packet[0] >> 4 == 4 else 41])
+
+
+def gcm(sa, packet, seq, unique):
+    key, salt = bytes.fromhex(sa['key']), bytes.fromhex(sa['salt'])
+    aad = struct.pack('!IQ' if sa['esn'] else '!II', sa['spi'], seq if sa['esn'] else seq & 0xFFFFFFFF)
+    return struct.pack('!II', sa['spi'], seq & 0xFFFFFFFF) + unique + AESGCM(key).encrypt(
+        salt + unique, padded(packet, 4), aad)
+
+
+def encrypted(key, mode, text):
+    encryptor = Cipher(algorithms.AES(key), mode).encryptor()
+    return encryptor.update(text) + encryptor.finalize()
+
+
+HMAC = {'hmac-sha1-96': ('sha1', 20, 12), 'hmac-sha-256-128': ('sha256', 32, 16),
+        'hmac-sha-384': ('sha384', 48, 24), 'hmac-sha-512': ('sha512', 64, 32)}
+
+
+def cbc(sa, packet, seq, unique):
+    key = bytes.fromhex(sa['key'])
+    iv_key = hmac.new(key, b'penstock ESP AES-CBC IV', 'sha256').digest()[:16]
+    iv = encrypted(iv_key, modes.ECB(), bytes(4) + unique + struct.pack('!I', 2))
+    esp = struct.pack('!II', sa['spi'], seq & 0xFFFFFFFF) + iv + encrypted(key, modes.CBC(iv), padded(packet, 16))
+    name, _, icv = HMAC[sa['authentication']]
+    high = struct.pack('!I', seq >> 32) if sa['esn'] else b''
+    return esp + hmac.new(bytes.fromhex(sa['authenticationKey']), esp + high, name).digest()[:icv]
+
+
 def seal(sa, packet):
     seq = int(sa['sequence'])
-    key, salt = bytes.fromhex(sa['key']), bytes.fromhex(sa['salt'])
-    iv = struct.pack('!Q', sa['nodeId'] << 60 | sa['epoch'] << 48 | sa['counter'])
-    pad = -(len(packet) + 2) % 4
-    text = packet + bytes(range(1, pad + 1)) + bytes([pad, 4 if packet[0] >> 4 == 4 else 41])
-    aad = struct.pack('!IQ' if sa['esn'] else '!II', sa['spi'], seq if sa['esn'] else seq & 0xFFFFFFFF)
-    esp = struct.pack('!II', sa['spi'], seq & 0xFFFFFFFF) + iv + AESGCM(key).encrypt(salt + iv, text, aad)
+    unique = struct.pack('!Q', sa['nodeId'] << 60 | sa['epoch'] << 48 | sa['counter'])
+    esp = (cbc if 'authentication' in sa else gcm)(sa, packet, seq, unique)
 
     old = IP(packet) if packet[0] >> 4 == 4 else IPv6(packet)
     tos, df = (old.tos, old.flags.DF) if packet[0] >> 4 == 4 else (old.tc, True)
@@ -49,9 +81,10 @@ def seal(sa, packet):
     return bytes(ip / Raw(esp))
 
 
-def cases():
+def cases(names):
     n = 0
-    for outer, in_version, bits, esn, udp in itertools.product((4, 6), (4, 6), (128, 256), (0, 1), (0, 1)):
+    bit_lengths = (128, 256) if names is None else (128, 192, 256)
+    for outer, in_version, bits, esn, udp in itertools.product((4, 6), (4, 6), bit_lengths, (0, 1), (0, 1)):
         for length, dscp, df_bit, df in ((n % 4, -1, 'copy', True), (64 + n % 4, -1, 'copy', False),
                                          (130 + n % 7, 46, 'set', False), (37 + n % 5, 0, 'clear', True)):
             n += 1
@@ -62,10 +95,15 @@ def cases():
                 'nodeId': 1 + n % 15, 'epoch': n * 31 % 4096, 'counter': n * 0x123456789 % (1 << 48),
                 'sequence': str((n % 3 << 32 if esn else 0) + n * 77777),
             }
+            if names is not None:
+                sa['authentication'] = name = names[n % len(names)]
+                sa['authenticationKey'] = bytes((i * 13 + n) & 0xFF for i in range(HMAC[name][1])).hex()
+                sa['name'] += f', {name}'
+                del sa['salt']
             packet = inner(in_version, length, (n * 4 + n % 3) & 0xFF, df)
             sa |= {'inner': packet.hex(), 'outerPacket': seal(sa, packet).hex()}
             yield sa
 
 
-rows = ',\n'.join('  ' + json.dumps(case, separators=(',', ':')) for case in cases())
+rows = ',\n'.join('  ' + json.dumps(case, separators=(',', ':')) for case in cases(list(HMAC) if sys.argv[1:] == ['cbc'] else None))
 print('{"made by":"test/vectors/esp-golden.py","outer4":%s,"outer6":%s,"cases":[\n%s\n]}' % (json.dumps(V4), json.dumps(V6), rows))

@@ -1,8 +1,10 @@
-// Opening a burst (RFC 4303 §3.4; AES-GCM by RFC 4106). Run by the anchor worker of the SAs.
+// Opening a burst (RFC 4303 §3.4; AES-GCM by RFC 4106, AES-CBC by RFC 3602). Run by the anchor worker of the
+// SAs.
 //
 //   1. SAs are fetched into the cache.
 //   2. Each packet: length, lifetime, the whole sequence number, anti-replay window.
-//   3. The burst is decrypted and authenticated at once.
+//   3. The burst is decrypted and authenticated at once; with AES-CBC each packet by itself, authenticated
+//      first.
 //   4. Each packet that verified, in order: the window again (a copy may have come in the same burst), and
 //      only now it moves; then padding, next header, inner length, ECN, traffic selector.
 #include "esp_open.h"
@@ -15,6 +17,7 @@ namespace {
 constexpr unsigned kMostItems = kGcmMaxBurst;
 constexpr unsigned kExtendedAadBytes = 12;
 constexpr uint32_t kAround = esp::kPayload + kGcmTagBytes;
+constexpr uint32_t kMostBytes = 65535;  // what an IP packet can carry
 constexpr uint8_t kEcnMask = 3;
 
 // RFC 6040 §4.2, figure 4: [inner][outer] → the ECN field that the inner packet leaves with. A packet of a
@@ -34,12 +37,27 @@ struct Pending {
   uint8_t item;
 };
 
-DropReason check(OpenItem& item, uint64_t now_ns, uint64_t& sequence) {
-  InboundSa& sa = *item.sa;
+DropReason check_cbc_length(const OpenItem& item) {
+  const uint32_t around = esp::kCbcPayload + item.sa->icv_bytes;
+  if (item.length < around + esp::kTrailerBytes) return DropReason::esp_runt;
+  // RFC 3602 §2.4: whole blocks, and the trailer is in the last one.
+  if ((item.length - around) % kAesBlockBytes != 0) return DropReason::bad_length;
+  return item.length > kMostBytes ? DropReason::bad_length : DropReason::kNone;
+}
+
+DropReason check_length(const OpenItem& item) {
+  if (item.sa->is_cbc) [[unlikely]]
+    return check_cbc_length(item);
   if (item.length < kAround + esp::kTrailerBytes) return DropReason::esp_runt;
   // RFC 4303 §2.4: the tag begins on a word of four bytes.
   if (item.length % 4 != 0) return DropReason::bad_length;
-  if (item.length - kAround > kGcmMaxLength) return DropReason::bad_length;
+  return item.length - kAround > kGcmMaxLength ? DropReason::bad_length : DropReason::kNone;
+}
+
+DropReason check(OpenItem& item, uint64_t now_ns, uint64_t& sequence) {
+  InboundSa& sa = *item.sa;
+  const DropReason length = check_length(item);
+  if (length != DropReason::kNone) return length;
   const DropReason reason = sa.admit(0, now_ns);
   if (reason != DropReason::kNone) return reason;
   if (!sa.window.infer(esp::sequence(item.esp), sequence)) return DropReason::replay;
@@ -95,9 +113,7 @@ DropReason decapsulate_tos(const OpenItem& item, unsigned version) {
 }
 
 // Steps of an authenticated packet, whose number is the highest or fits into the window.
-DropReason finish(OpenItem& item, uint64_t now_ns) {
-  uint8_t* text = item.esp + esp::kPayload;
-  const uint32_t text_length = item.length - kAround;
+DropReason finish(OpenItem& item, uint8_t* text, uint32_t text_length, uint64_t now_ns) {
   const uint32_t pad = text[text_length - 2];
   if (pad + esp::kTrailerBytes > text_length || !padding_is_right(text + text_length - 2, pad)) {
     return DropReason::bad_padding;
@@ -148,21 +164,33 @@ void count_drop(InboundSa& sa, DropReason reason) {
   }
 }
 
-void open_one(OpenItem& item, uint64_t sequence, bool verified, uint64_t now_ns) {
+// `failure`: why it is not authentic, or kNone.
+void open_one(OpenItem& item, uint64_t sequence, DropReason failure, uint8_t* text, uint32_t text_length,
+              uint64_t now_ns) {
   InboundSa& sa = *item.sa;
-  if (!verified) {
-    item.drop = DropReason::auth_failed;
+  if (failure != DropReason::kNone) {
+    item.drop = failure;
   } else if (!sa.window.check(sequence)) {
     item.drop = DropReason::replay;
   } else {
     sa.window.advance(sequence);
-    item.drop = finish(item, now_ns);
+    item.drop = finish(item, text, text_length, now_ns);
   }
   if (item.drop == DropReason::kNone) [[likely]] {
     sa.use.add(item.inner_length);
   } else {
     count_drop(sa, item.drop);
   }
+}
+
+void open_cbc(OpenItem& item, uint64_t sequence, uint64_t now_ns) {
+  InboundSa& sa = *item.sa;
+  const uint32_t length = item.length - esp::kCbcPayload - sa.icv_bytes;
+  uint8_t high[4];
+  store32(high, static_cast<uint32_t>(sequence >> 32));
+  const bool verified = sa.cbc->open(item.esp, esp::kHeaderBytes, length, sa.is_extended ? high : nullptr);
+  open_one(item, sequence, verified ? DropReason::kNone : DropReason::auth_failed,
+           item.esp + esp::kCbcPayload, length, now_ns);
 }
 
 }  // namespace
@@ -179,6 +207,7 @@ void esp_open(OpenItem* items, unsigned count, uint64_t now_ns) {
     __builtin_prefetch(line + 128);
   }
   unsigned good = 0;
+  unsigned cbc = 0;  // AES-CBC: from the end of `pending`
   for (unsigned i = 0; i < count; ++i) {
     OpenItem& item = items[i];
     uint64_t sequence = 0;
@@ -188,14 +217,26 @@ void esp_open(OpenItem* items, unsigned count, uint64_t now_ns) {
       continue;
     }
     item.sa->window.prefetch(sequence);
+    if (item.sa->is_cbc) [[unlikely]] {
+      pending[kMostItems - ++cbc] = {sequence, static_cast<uint8_t>(i)};
+      continue;
+    }
     make_op(item, sequence, ops[good], aads[good]);
     gcm_prefetch(*ops[good].key, ops[good].length);
     pending[good++] = {sequence, static_cast<uint8_t>(i)};
   }
+  if (cbc != 0) [[unlikely]] {
+    for (unsigned i = 1; i <= cbc; ++i) {
+      const Pending& next = pending[kMostItems - i];
+      open_cbc(items[next.item], next.sequence, now_ns);
+    }
+  }
   if (good == 0) return;
   const uint64_t verified = gcm_open(ops, good);
   for (unsigned i = 0; i < good; ++i) {
-    open_one(items[pending[i].item], pending[i].sequence, (verified >> i & 1) != 0, now_ns);
+    OpenItem& item = items[pending[i].item];
+    const DropReason failure = (verified >> i & 1) != 0 ? DropReason::kNone : DropReason::auth_failed;
+    open_one(item, pending[i].sequence, failure, item.esp + esp::kPayload, item.length - kAround, now_ns);
   }
 }
 

@@ -1,8 +1,10 @@
-// Sealing a burst (RFC 4303 §3.3; AES-GCM by RFC 4106). Run by the anchor worker of the SAs.
+// Sealing a burst (RFC 4303 §3.3; AES-GCM by RFC 4106, AES-CBC by RFC 3602). Run by the anchor worker of the
+// SAs.
 //
 //   1. Each packet, in order: traffic selector, size, sequence number and IV; then its outer headers, ESP
 //      header, IV and trailer are written around it.
-//   2. The burst is encrypted at once.
+//      With AES-CBC it is sealed there and then.
+//   2. What is left is encrypted at once.
 //   3. UDP over IPv6: the checksum, which covers the ciphertext.
 #include "esp_seal.h"
 
@@ -66,7 +68,53 @@ void write_headers(SealItem& item, uint8_t* esp, const Inner& inner, uint64_t se
     store16(ip + ipv4::kHeaderBytes + udp::kLength, static_cast<uint16_t>(length - ipv4::kHeaderBytes));
 }
 
-// Everything but the encryption. False: dropped, and nothing was written.
+// RFC 3948 knows only IPv4; over IPv6 a UDP checksum of zero needs both ends' consent (RFC 6935 §5).
+void set_udp_checksum(const SealItem& item) {
+  const uint32_t length = item.outer_length - ipv6::kHeaderBytes;
+  udp::set_checksum(item.outer + ipv6::kHeaderBytes, ipv6::pseudo_header(item.outer, protocol::kUdp, length));
+}
+
+// An IV that nobody can foretell (RFC 3602 §3), from a number that never comes twice (NIST SP 800-38A
+// appendix C): the block that AES in counter mode makes of it, under a key that nothing else is encrypted
+// with.
+void make_iv(const OutboundSa& sa, uint64_t number, uint8_t* iv) {
+  uint8_t tag[kGcmTagBytes];
+  GcmOp op = {};
+  std::memset(iv, 0, kAesBlockBytes);
+  op.key = &sa.key;
+  op.in = iv;
+  op.out = iv;
+  op.length = kAesBlockBytes;
+  store64(op.nonce + esp::kSaltBytes, number);
+  op.tag = tag;
+  gcm_seal(&op, 1);
+}
+
+// All of a packet whose numbers are taken.
+void seal_cbc(SealItem& item, uint64_t sequence, uint64_t number) {
+  OutboundSa& sa = *item.sa;
+  uint8_t* packet = item.packet;
+  const Inner inner = read_inner(packet);
+  uint8_t* esp = packet - esp::kCbcPayload;
+  item.outer = packet - sa.header_bytes;
+  write_headers(item, esp, inner, sequence);
+  make_iv(sa, number, esp + esp::kHeaderBytes);
+  const uint32_t text = item.outer_length - sa.header_bytes - sa.icv_bytes;
+  const uint32_t pad = text - item.length - esp::kTrailerBytes;
+  uint8_t* end = packet + item.length;
+  for (uint32_t i = 0; i < pad; ++i) end[i] = static_cast<uint8_t>(i + 1);
+  end[pad] = static_cast<uint8_t>(pad);
+  end[pad + 1] = inner.next_header;
+  uint8_t high[4];
+  store32(high, static_cast<uint32_t>(sequence >> 32));
+  if (!sa.cbc->seal(esp, esp::kHeaderBytes, text, sa.is_extended ? high : nullptr)) [[unlikely]] {
+    item.drop = DropReason::cipher_failed;
+    return;
+  }
+  if (sa.is_v6 && sa.is_udp) set_udp_checksum(item);
+}
+
+// Everything but the encryption. False: dropped, and nothing was written; or sealed already.
 bool prepare(SealItem& item, GcmOp& op, uint8_t* aad, uint64_t now_ns) {
   OutboundSa& sa = *item.sa;
   uint8_t* packet = item.packet;
@@ -90,6 +138,10 @@ bool prepare(SealItem& item, GcmOp& op, uint8_t* aad, uint64_t now_ns) {
   item.drop = sa.reserve(item.length, now_ns, sequence, iv);
   if (item.drop != DropReason::kNone) [[unlikely]]
     return false;
+  if (sa.is_cbc) [[unlikely]] {
+    seal_cbc(item, sequence, iv);
+    return false;
+  }
 
   const Inner inner = read_inner(packet);
   uint8_t* esp = packet - esp::kPayload;
@@ -124,12 +176,6 @@ bool prepare(SealItem& item, GcmOp& op, uint8_t* aad, uint64_t now_ns) {
   return true;
 }
 
-// RFC 3948 knows only IPv4; over IPv6 a UDP checksum of zero needs both ends' consent (RFC 6935 §5).
-void set_udp_checksum(const SealItem& item) {
-  const uint32_t length = item.outer_length - ipv6::kHeaderBytes;
-  udp::set_checksum(item.outer + ipv6::kHeaderBytes, ipv6::pseudo_header(item.outer, protocol::kUdp, length));
-}
-
 }  // namespace
 
 void esp_seal(SealItem* items, unsigned count, uint64_t now_ns) {
@@ -148,7 +194,7 @@ void esp_seal(SealItem* items, unsigned count, uint64_t now_ns) {
   if (!checksums) return;
   for (unsigned i = 0; i < count; ++i) {
     const OutboundSa& sa = *items[i].sa;
-    if (items[i].drop == DropReason::kNone && sa.is_v6 && sa.is_udp) set_udp_checksum(items[i]);
+    if (items[i].drop == DropReason::kNone && sa.is_v6 && sa.is_udp && !sa.is_cbc) set_udp_checksum(items[i]);
   }
 }
 

@@ -24,7 +24,7 @@ struct SealItem {
 // Seals up to 64 packets, whose SAs the caller had fetched (OutboundSa::prefetch), those of one SA in the
 // order given. Of an item that is dropped neither the packet nor the SA's numbers are touched: selector,
 // too_big (longer than sa->max_inner_length(): whoever calls fragments it or tells its source), lifetime,
-// seq_cycled, iv_exhausted, no_sa (an SA never initialised).
+// seq_cycled, iv_exhausted, no_sa (an SA never initialised). cipher_failed, too, but its numbers are gone.
 void esp_seal(SealItem* items, unsigned count, uint64_t now_ns);
 
 }  // namespace penstock

@@ -24,8 +24,9 @@ bool soft_after_hard(uint64_t soft, uint64_t hard) {
 // What both directions share.
 std::string check(const SaOptions& options) {
   if (options.spi < esp::kMinimumSpi) return "spi: 0 to 255 are reserved (RFC 4303 §2.1)";
-  if (options.key == nullptr ||
-      (options.key_bytes != 16 + esp::kSaltBytes && options.key_bytes != 32 + esp::kSaltBytes)) {
+  if (options.algorithm == EspAlgorithm::kGcm &&
+      (options.key == nullptr ||
+       (options.key_bytes != 16 + esp::kSaltBytes && options.key_bytes != 32 + esp::kSaltBytes))) {
     return "key: 20 or 36 bytes, the AES key and the salt behind it, not " +
            std::to_string(options.key_bytes);
   }
@@ -43,12 +44,49 @@ std::string check(const SaOptions& options) {
   return "";
 }
 
+Integrity integrity_of(EspAlgorithm algorithm) {
+  switch (algorithm) {
+    case EspAlgorithm::kCbcHmacSha1_96:
+      return Integrity::kHmacSha1_96;
+    case EspAlgorithm::kCbcHmacSha384_192:
+      return Integrity::kHmacSha384_192;
+    case EspAlgorithm::kCbcHmacSha512_256:
+      return Integrity::kHmacSha512_256;
+    default:
+      return Integrity::kHmacSha256_128;
+  }
+}
+
+// Keys in the form that packets want them in; or what is wrong with them.
+template <typename Sa>
+std::string take_keys(Sa& sa, const SaOptions& options, bool sealing) {
+  if (options.algorithm == EspAlgorithm::kGcm) {
+    if (options.authentication_key_bytes != 0) return "authentication key: AES-GCM has none";
+    const uint32_t aes_bytes = options.key_bytes - esp::kSaltBytes;
+    gcm_init_key(sa.key, options.key, aes_bytes);
+    std::memcpy(&sa.salt, options.key + aes_bytes, esp::kSaltBytes);
+    return "";
+  }
+  const Integrity integrity = integrity_of(options.algorithm);
+  auto cbc = std::make_unique<CbcHmacKey>();
+  std::string error = cbc->init(sealing, options.key, options.key_bytes, integrity,
+                                options.authentication_key, options.authentication_key_bytes);
+  if (!error.empty()) return error;
+  if (sealing) {
+    uint8_t iv_key[16];
+    if (const char* fault = derive_iv_key(options.key, options.key_bytes, iv_key)) return fault;
+    gcm_init_key(sa.key, iv_key, sizeof iv_key);
+    wipe(iv_key, sizeof iv_key);
+  }
+  sa.is_cbc = true;
+  sa.icv_bytes = static_cast<uint8_t>(cbc->icv_bytes());
+  sa.cbc = std::move(cbc);
+  return "";
+}
+
 template <typename Sa>
 void take(Sa& sa, const SaOptions& options) {
-  const uint32_t aes_bytes = options.key_bytes - esp::kSaltBytes;
-  gcm_init_key(sa.key, options.key, aes_bytes);
-  std::memcpy(&sa.salt, options.key + aes_bytes, esp::kSaltBytes);
-  sa.secret.set(options.key, options.key_bytes);
+  sa.secret.set(options);
   sa.spi = options.spi;
   sa.tunnel = options.tunnel;
   sa.anchor = options.anchor;
@@ -143,6 +181,7 @@ OutboundSa::~OutboundSa() {
 std::string OutboundSa::init(const OutboundSaOptions& options) {
   std::string error = check(static_cast<const SaOptions&>(options));
   if (error.empty()) error = check(options);
+  if (error.empty()) error = take_keys(*this, options, true);
   if (!error.empty()) return error;
   take(*this, options);
   next_sequence = options.next_sequence;
@@ -162,7 +201,7 @@ std::string OutboundSa::init(const OutboundSaOptions& options) {
   is_udp = options.udp;
   const uint32_t ip_bytes = is_v6 ? ipv6::kHeaderBytes : ipv4::kHeaderBytes;
   const uint32_t udp_bytes = is_udp ? udp::kHeaderBytes : 0;
-  header_bytes = static_cast<uint8_t>(ip_bytes + udp_bytes + esp::kHeaderBytes + esp::kIvBytes);
+  header_bytes = static_cast<uint8_t>(ip_bytes + udp_bytes + esp::kHeaderBytes + iv_bytes());
   uint8_t* esp = headers + kTemplateBytes - esp::kHeaderBytes;
   store32(esp + esp::kSpi, spi);
   if (is_udp) udp::write(esp - udp_bytes, options.udp_source, options.udp_destination, 0);
@@ -185,7 +224,7 @@ void OutboundSa::adopt(OutboundSa& other) {
   std::memcpy(headers, other.headers, sizeof headers);
   header_sum = other.header_sum;
   mtu = other.mtu;
-  header_bytes = other.header_bytes;
+  header_bytes = static_cast<uint8_t>(other.header_bytes - other.iv_bytes() + iv_bytes());
   is_v6 = other.is_v6;
   is_udp = other.is_udp;
   dscp_is_fixed = other.dscp_is_fixed;
@@ -272,6 +311,8 @@ std::string InboundSa::init(const InboundSaOptions& options) {
   if (!options.extended_sequence_number && options.highest_sequence > 0xffffffff) {
     return "highest sequence number: 32 bits without ESN";
   }
+  error = take_keys(*this, options, false);
+  if (!error.empty()) return error;
   take(*this, options);
   window.init(size, options.highest_sequence, is_extended);
   copy_outer_dscp = options.copy_outer_dscp;

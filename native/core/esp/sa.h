@@ -6,16 +6,19 @@
 //
 // IV (64 bits) = node-id (4) | epoch (12) | counter (48). Only the SA makes one, and none twice: two nodes
 // with one key have different node-ids, one node that gets a key again gets it with a higher epoch, and the
-// counter is never set back and never runs over.
+// counter is never set back and never runs over. With AES-CBC, whose IVs must not be foretold, these 64 bits
+// are what one is made from: a block of AES under a key of its own, which keeps them apart.
 #pragma once
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "../crypto/aes_gcm.h"
+#include "../crypto/cbc_hmac.h"
 #include "../packet/address.h"
 #include "../packet/counters.h"
 #include "../packet/esp.h"
@@ -31,6 +34,7 @@ namespace esp {
 constexpr uint32_t kIvBytes = 8;    // RFC 4106 §3.1
 constexpr uint32_t kSaltBytes = 4;  // RFC 4106 §4
 constexpr uint32_t kPayload = kHeaderBytes + kIvBytes;
+constexpr uint32_t kCbcPayload = kHeaderBytes + kAesBlockBytes;  // RFC 3602 §3
 constexpr uint64_t kLastIvCounter = (1ull << 48) - 1;
 constexpr uint16_t kLargestEpoch = 4095;
 constexpr uint8_t kLargestNodeId = 15;
@@ -59,10 +63,23 @@ struct SaLifetime {
   uint64_t soft_kilobytes = 0, hard_kilobytes = 0;
 };
 
+// What protects packets; the key's length is that of AES.
+enum class EspAlgorithm : uint8_t {
+  kGcm,
+  kCbcHmacSha1_96,
+  kCbcHmacSha256_128,
+  kCbcHmacSha384_192,
+  kCbcHmacSha512_256,
+};
+
 struct SaOptions {
   uint32_t spi = 0;
-  const uint8_t* key = nullptr;  // AES key and, behind it, the salt: 20 or 36 bytes. Copied.
+  EspAlgorithm algorithm = EspAlgorithm::kGcm;
+  // AES-GCM: the AES key and, behind it, the salt: 20 or 36 bytes. AES-CBC: 16, 24 or 32 bytes. Copied.
+  const uint8_t* key = nullptr;
   uint32_t key_bytes = 0;
+  const uint8_t* authentication_key = nullptr;  // AES-CBC: as long as the hash. Copied.
+  uint32_t authentication_key_bytes = 0;
   bool extended_sequence_number = false;
   std::vector<TrafficSelector> selectors;  // a packet must be in one of them; none: any packet may pass
   uint32_t anchor = 0;                     // worker that owns the SA
@@ -148,24 +165,33 @@ class SaUse {
   uint64_t attend_ns_ = 0;
 };
 
-// A key as it was given (AES key and salt), for those who may see it: captures that are to be decrypted, and
-// a configuration that comes back.
+// Keys as they were given, for those who may see them: captures that are to be decrypted, and a configuration
+// that comes back.
 class SaSecret {
  public:
   SaSecret() = default;
   SaSecret(const SaSecret&) = delete;
   SaSecret& operator=(const SaSecret&) = delete;
   ~SaSecret() { wipe(bytes_, sizeof bytes_); }
-  void set(const uint8_t* key, uint32_t bytes) {
-    std::memcpy(bytes_, key, bytes);
-    size_ = bytes;
+  void set(const SaOptions& options) {
+    algorithm_ = options.algorithm;
+    size_ = options.key_bytes;
+    authentication_size_ = options.authentication_key_bytes;
+    std::memcpy(bytes_, options.key, size_);
+    if (authentication_size_ != 0)
+      std::memcpy(bytes_ + size_, options.authentication_key, authentication_size_);
   }
+  EspAlgorithm algorithm() const { return algorithm_; }
   const uint8_t* bytes() const { return bytes_; }
   uint32_t size() const { return size_; }
+  const uint8_t* authentication() const { return bytes_ + size_; }
+  uint32_t authentication_size() const { return authentication_size_; }  // 0: none
 
  private:
-  uint8_t bytes_[32 + esp::kSaltBytes] = {};
+  uint8_t bytes_[32 + esp::kSaltBytes + kMostIntegrityKey] = {};
   uint32_t size_ = 0;
+  uint32_t authentication_size_ = 0;
+  EspAlgorithm algorithm_ = EspAlgorithm::kGcm;
 };
 
 struct alignas(64) OutboundSa {
@@ -211,16 +237,19 @@ struct alignas(64) OutboundSa {
   bool take_over(uint16_t epoch, uint64_t sequence);
 
   // Any thread.
-  // Outer header(s), ESP header, IV, trailer and tag that an inner packet gets, and its length with them.
+  // Outer header(s), ESP header, IV, trailer and ICV that an inner packet gets, and its length with them.
   uint32_t seal_overhead(uint32_t inner_length) const { return sealed_length(inner_length) - inner_length; }
   uint32_t sealed_length(uint32_t inner_length) const {
-    return header_bytes + ((inner_length + esp::kTrailerBytes + 3) & ~3u) + kGcmTagBytes;
+    return header_bytes + ((inner_length + esp::kTrailerBytes + pad_mask()) & ~pad_mask()) + icv_bytes;
   }
   // The longest inner packet that leaves in at most `path_mtu` bytes; 0: none does.
   uint32_t max_inner_length(uint32_t path_mtu) const {
-    const uint32_t around = header_bytes + kGcmTagBytes;
-    return path_mtu < around + 4 ? 0 : ((path_mtu - around) & ~3u) - esp::kTrailerBytes;
+    const uint32_t around = header_bytes + uint32_t{icv_bytes};
+    return path_mtu <= around + pad_mask() ? 0 : ((path_mtu - around) & ~pad_mask()) - esp::kTrailerBytes;
   }
+  // Text is a multiple of four bytes (RFC 4303 §2.4) or of AES's block; one less than that.
+  uint32_t pad_mask() const { return 3u | uint32_t{is_cbc} << 2 | uint32_t{is_cbc} << 3; }
+  uint32_t iv_bytes() const { return is_cbc ? kAesBlockBytes : esp::kIvBytes; }
   uint32_t max_inner_length() const { return max_inner_length(mtu); }
 
   // Anchor worker, for a packet that is to be sealed now: takes its sequence number and its IV, or says why
@@ -260,7 +289,9 @@ struct alignas(64) OutboundSa {
   bool is_extended : 1 = false;
   bool dscp_is_fixed : 1 = false;
   DfBit df_bit : 2 = DfBit::kCopy;
+  bool is_cbc : 1 = false;
   uint8_t tos = 0;  // the fixed DSCP, in its place
+  uint8_t icv_bytes = kGcmTagBytes;
 
   alignas(64) uint64_t iv_prefix = 0;
   uint32_t anchor = 0;
@@ -268,7 +299,8 @@ struct alignas(64) OutboundSa {
   uint16_t selector_count = 0;
   CompiledSelector selector;
 
-  GcmKey key;
+  GcmKey key;  // AES-CBC: of the IVs
+  std::unique_ptr<CbcHmacKey> cbc;
 
   // What no packet needs.
   struct Drops {
@@ -325,12 +357,15 @@ struct alignas(64) InboundSa {
   uint16_t selector_count = 0;
   bool is_extended = false;
   bool copy_outer_dscp = false;
+  bool is_cbc = false;
+  uint8_t icv_bytes = kGcmTagBytes;
 
   alignas(64) ReplayWindow window;
 
   alignas(64) CompiledSelector selector;
 
   GcmKey key;
+  std::unique_ptr<CbcHmacKey> cbc;
 
   struct Drops {
     Published<uint64_t> replay, auth_failed, selector, lifetime, malformed;

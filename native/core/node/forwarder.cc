@@ -465,8 +465,10 @@ std::string Forwarder::change_sa(Slab<Sa>& slab, uint32_t index, Options options
                                  std::unique_ptr<Sa> SaChange::*to) {
   // what stays: the key, the numbers, the worker
   static constexpr uint8_t kNoKey[16 + esp::kSaltBytes] = {};
+  options.algorithm = EspAlgorithm::kGcm;
   options.key = kNoKey;
   options.key_bytes = sizeof kNoKey;
+  options.authentication_key_bytes = 0;
   options.spi = slab[index].spi;
   options.extended_sequence_number = slab[index].is_extended;
   auto change = std::make_unique<SaChange>();

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Address } from '../../model/address.js';
 import { Prefix } from '../../model/prefix.js';
+import { type AuthenticationAlgorithm, authentications } from '../../model/sa.js';
 import { Secret } from '../../model/secret.js';
 import { notAHost, parseAddress, parsePrefix } from '../address.js';
 import type {
+  EncryptionAlgorithm,
   IkeGatewayConfig,
   IkeVpnConfig,
   LinkEncryptionConfig,
@@ -24,10 +26,22 @@ type Ipsec = NonNullable<NonNullable<ConfigDocument['security']>['ipsec']>;
 type VpnDocument = Ipsec['vpn'][string];
 type ManualDocument = NonNullable<VpnDocument['manual']>;
 type SaDocument = ManualDocument['outbound'];
-type Algorithm = ManualKeysConfig['encryptionAlgorithm'];
 
-/** AES key and 4-byte salt (RFC 4106 §8.1), in bytes. */
-const keyBytes: Readonly<Record<Algorithm, number>> = { 'aes-128-gcm': 20, 'aes-256-gcm': 36 };
+/** In bytes; with AES-GCM the 4-byte salt is behind the key (RFC 4106 §8.1). */
+const keyBytes: Readonly<Record<EncryptionAlgorithm, number>> = {
+  'aes-128-gcm': 20,
+  'aes-256-gcm': 36,
+  'aes-128-cbc': 16,
+  'aes-192-cbc': 24,
+  'aes-256-cbc': 32,
+};
+
+/** What the keys of a VPN's SAs are for. */
+interface Algorithms {
+  readonly encryption: EncryptionAlgorithm;
+  /** null: AES-GCM */
+  readonly authentication: AuthenticationAlgorithm | null;
+}
 
 /** What may be there once in a file, by a text that stands for it, with the place that has it. */
 interface Taken {
@@ -273,7 +287,7 @@ function compileManual(
   reach: Reach,
   isChecked = true,
 ): ManualKeysConfig {
-  const algorithm = manual['encryption-algorithm'];
+  const algorithms = algorithmsOf(context, path, manual);
   const {
     gateway = missing(context, path, 'gateway'),
     'local-address': local = missing(context, path, 'local-address'),
@@ -291,10 +305,39 @@ function compileManual(
     gateway: peer,
     localAddress: own,
     routingInstance: instance ?? 'default',
-    encryptionAlgorithm: algorithm,
-    inbound: manual.inbound.map((sa, i) => compileSa(context, [...path, 'inbound', i], sa, algorithm, taken)),
-    outbound: compileSa(context, [...path, 'outbound'], manual.outbound, algorithm, taken),
+    encryptionAlgorithm: algorithms.encryption,
+    authenticationAlgorithm: algorithms.authentication,
+    inbound: manual.inbound.map((sa, i) =>
+      compileSa(context, [...path, 'inbound', i], sa, algorithms, taken),
+    ),
+    outbound: compileSa(context, [...path, 'outbound'], manual.outbound, algorithms, taken),
   };
+}
+
+/** AES-CBC wants an HMAC over it, AES-GCM has none. SHA-1 is for those who say so. */
+function algorithmsOf(context: Context, path: Path, manual: ManualDocument): Algorithms {
+  const encryption = manual['encryption-algorithm'];
+  const authentication = manual['authentication-algorithm'];
+  const at = [...path, 'authentication-algorithm'];
+  if (encryption.endsWith('-gcm')) {
+    if (authentication !== undefined)
+      context.report(at, `${encryption} authenticates by itself; remove it`, 'key');
+    return { encryption, authentication: null };
+  }
+  if (authentication === undefined) {
+    context.report(at, `missing; ${encryption} wants one, e.g. hmac-sha-256-128`, 'key');
+    return { encryption, authentication: 'hmac-sha-256-128' };
+  }
+  if (authentication === 'hmac-sha1-96') {
+    if (manual['weak-algorithms']?.includes(authentication))
+      context.warn(at, 'hmac-sha1-96 is weak (RFC 8221); hmac-sha-256-128 is better, once the peer has it');
+    else
+      context.report(
+        at,
+        'hmac-sha1-96 is weak (RFC 8221); write hmac-sha-256-128, or allow it by name with weak-algorithms: hmac-sha1-96',
+      );
+  }
+  return { encryption, authentication };
 }
 
 function missing(context: Context, path: Path, key: 'gateway' | 'local-address'): string {
@@ -351,25 +394,54 @@ function compileSa(
   context: Context,
   path: Path,
   sa: SaDocument,
-  algorithm: Algorithm,
+  { encryption, authentication }: Algorithms,
   taken: Taken,
 ): ManualSaConfig {
-  const key = readKey(context, [...path, 'key'], sa.key, algorithm);
-  if (key === undefined) return { spi: sa.spi, key: new Secret(new Uint8Array(keyBytes[algorithm])) };
+  const bytes = keyBytes[encryption];
+  const salt = authentication === null ? `: ${bytes - 4} bytes of key, then 4 of salt` : '';
+  const key = readKey(context, [...path, 'key'], sa.key, bytes, `${encryption} wants`, salt);
   // one key on two SAs of a node would let one nonce come twice
-  const digest = createHash('sha256').update(key.reveal()).digest('hex');
-  take(context, taken.keys, digest, [...path, 'key'], 'the key is');
-  return { spi: sa.spi, key };
+  if (key !== undefined) {
+    const digest = createHash('sha256').update(key.reveal()).digest('hex');
+    take(context, taken.keys, digest, [...path, 'key'], 'the key is');
+  }
+  return {
+    spi: sa.spi,
+    algorithm: authentication === null ? 'aes-gcm' : `aes-cbc-${authentication}`,
+    key: key ?? new Secret(new Uint8Array(bytes)),
+    authenticationKey: authenticationKeyOf(context, [...path, 'authentication-key'], sa, authentication),
+  };
+}
+
+function authenticationKeyOf(
+  context: Context,
+  path: Path,
+  sa: SaDocument,
+  authentication: AuthenticationAlgorithm | null,
+): Secret | null {
+  const given = sa['authentication-key'];
+  if (authentication === null) {
+    if (given !== undefined) context.report(path, 'AES-GCM has none; remove it', 'key');
+    return null;
+  }
+  const { keyBytes: bytes } = authentications[authentication];
+  const none = new Secret(new Uint8Array(bytes));
+  if (given === undefined) {
+    context.report(path, `missing; ${authentication} wants ${bytes * 2} hexadecimal digits`, 'key');
+    return none;
+  }
+  return readKey(context, path, given, bytes, `${authentication} wants`) ?? none;
 }
 
 function readKey(
   context: Context,
   path: Path,
   key: SaDocument['key'],
-  algorithm: Algorithm,
+  bytes: number,
+  wants: string,
+  more = '',
 ): Secret | undefined {
-  const bytes = keyBytes[algorithm];
-  const wanted = `${algorithm} wants ${bytes * 2} hexadecimal digits: ${bytes - 4} bytes of key, then 4 of salt`;
+  const wanted = `${wants} ${bytes * 2} hexadecimal digits${more}`;
   return readSecret(context, path, key, { least: bytes, most: bytes, wanted });
 }
 

@@ -1,5 +1,6 @@
 import type { ChildSa } from '../../ike/sa.js';
 import { Address } from '../../model/address.js';
+import { authentications } from '../../model/sa.js';
 import type { TunnelState } from '../../node/state.js';
 import { counters as definitions } from '../../pipeline/counters.js';
 import type { SaStatus } from '../../pipeline/native.js';
@@ -53,13 +54,14 @@ function saView(
   child: ChildSa | undefined,
 ): SaView {
   const vpn = state.config?.vpns.find(({ name }) => name === tunnel.name);
-  const is128 =
-    child === undefined ? vpn?.manual.encryptionAlgorithm === 'aes-128-gcm' : child.suite.keyBits === 128;
+  const { encryptionAlgorithm = 'aes-256-gcm', authenticationAlgorithm = null } = vpn?.manual ?? {};
+  const [cipher, bits, mode] = encryptionAlgorithm.split('-');
   return {
     id: tunnel.id,
     vpn: tunnel.name,
     direction,
-    algorithm: is128 ? 'aes-gcm-128' : 'aes-gcm-256',
+    algorithm: child === undefined ? `${cipher}-${mode}-${bits}` : `aes-gcm-${child.suite.keyBits}`,
+    authentication: authenticationAlgorithm === null ? null : authentications[authenticationAlgorithm].hash,
     spi: spi.toString(16).padStart(8, '0'),
     gateway: String(tunnel.gateway),
     port: tunnel.udp?.destinationPort ?? 500,

@@ -237,6 +237,8 @@ export interface SaView {
   readonly vpn: string;
   readonly direction: 'inbound' | 'outbound';
   readonly algorithm: string;
+  /** of the HMAC; null: AES-GCM authenticates by itself */
+  readonly authentication: 'sha1' | 'sha256' | 'sha384' | 'sha512' | null;
   readonly spi: string;
   readonly gateway: string;
   /** of the peer: 4500 or another where it is in UDP, else 500 */
