@@ -245,7 +245,7 @@ DropReason OutboundSa::attend(uint32_t length, uint64_t now_ns) {
   uint64_t more = 0;
   const uint64_t wait_from = gate;
   const uint64_t ask_from = ask;
-  const bool waits = sequence >= wait_from;
+  const bool waits = sequence >= wait_from && wait_from != ~0ull;
   if (!cycled && !exhausted && !waits) {
     // Up to the last number; and, from below the low mark, up to that.
     const uint64_t sequences = (sequence < low_sequence ? low_sequence : last_sequence) - sequence;
