@@ -27,7 +27,7 @@ import { decodeUdp, encodeUdp, udpHeaderBytes } from '../wire/udp.js';
 import type { NodeEvent } from './event.js';
 import type { NodeState, TunnelState } from './state.js';
 import { decodeTunnel, encodeTunnel, wipeSas } from './sync-sa.js';
-import { groupOf, linkInstance, linkTunnelId, type TunnelKeys } from './tunnel.js';
+import { groupOf, linkInstance, linkTunnelId, type SaKey, type TunnelKeys } from './tunnel.js';
 
 export interface PairSyncOptions {
   readonly plane: NativePlane;
