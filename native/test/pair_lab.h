@@ -63,7 +63,7 @@ inline Bytes udp_packet(const Address& from, const Address& to, uint16_t source,
                         const Bytes& payload, Ip4Options options = {}) {
   Bytes datagram(udp::kHeaderBytes + payload.size());
   udp::write(datagram.data(), source, destination, static_cast<uint32_t>(datagram.size()));
-  std::memcpy(datagram.data() + udp::kHeaderBytes, payload.data(), payload.size());
+  if (!payload.empty()) std::memcpy(datagram.data() + udp::kHeaderBytes, payload.data(), payload.size());
   return ip_packet(from, to, protocol::kUdp, datagram, options);
 }
 
