@@ -58,7 +58,7 @@ const network = new Network({
 });
 const nodes = (['one', 'two'] as const).map((name) => network.addForwarder(nodeConfig(name)));
 const flows = Array.from({ length: 1000 }, (_, i) => ({
-  source: Uint8Array.of(10, 20, i >> 8, (i & 255) + 1 > 255 ? 255 : (i & 255) + 1),
+  source: Uint8Array.of(10, 20, i >> 8, Math.min((i & 255) + 1, 255)),
   destination: Uint8Array.of(10, 30, 0, 1),
   sourcePort: 1024 + i,
   destinationPort: 2000,
