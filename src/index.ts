@@ -49,5 +49,6 @@ export {
 export { type Movement, movement, type Overlaps, type SlotTable } from './lb/movement.js';
 export type { Address, Family } from './model/address.js';
 export type { Prefix } from './model/prefix.js';
+export type { AuthenticationAlgorithm, EspAlgorithm } from './model/sa.js';
 export type { Secret } from './model/secret.js';
 export type { GroupForecast } from './node/forecast.js';
