@@ -5,8 +5,8 @@ import { IkeRuntime } from '#penstock/control/ike.js';
 import { emptyNode } from '#penstock/node/state.js';
 import { addressOf, childPolicy, hub, IkeWire, insideOf, proposals } from './ike-wire.js';
 
-/** Begun and not done yet. */
-const window = 128;
+/** Begun and not done yet: fewer than a gateway asks for cookies at. */
+const window = 192;
 
 export interface FleetOrder {
   readonly tunnels: number;

@@ -149,6 +149,6 @@ async function* rates({ rounds, only, progress }: Effort): AsyncGenerator<Series
 export const ike: Question = {
   name: 'ike',
   title: 'IKE: how many clients a second does a gateway take in?',
-  method: `${tunnels.toLocaleString('en-US')} initiators in a process of their own, each with an address, an identity and a prefix behind it, 128 at a time, IP packets in datagrams on the loopback; IKE_SA_INIT and IKE_AUTH with X25519, a pre-shared key and AES-256-GCM, then SAs and routes in the native tables. Both ends are on this machine. ike.teardown.rate: all deleted again. ike.memory.tunnel: what the gateway's process grew by, each.`,
+  method: `${tunnels.toLocaleString('en-US')} initiators in a process of their own, each with an address, an identity and a prefix behind it, 192 at a time, IP packets in datagrams on the loopback; IKE_SA_INIT and IKE_AUTH with X25519, a pre-shared key and AES-256-GCM, then SAs and routes in the native tables. Both ends are on this machine. ike.teardown.rate: all deleted again. ike.memory.tunnel: what the gateway's process grew by, each.`,
   run: rates,
 };

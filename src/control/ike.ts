@@ -3,7 +3,7 @@
  * node. What it decides is the engine's (`ike`).
  *
  * What the engine wants done gathers until flush(): tunnels first, then messages, so that a peer that sends at once finds
- * its SA; one publication of tables for many tunnels.
+ * its SA; one publication of tables for many tunnels. What waits for no tunnel goes out at once.
  */
 import { randomBytes, randomFillSync } from 'node:crypto';
 import type { Config } from '../config/config.js';
@@ -15,7 +15,7 @@ import { wipeJob } from '../ike/jobs.js';
 import type { IkePath, IkeSa, Job, JobResult } from '../ike/sa.js';
 import { Address } from '../model/address.js';
 import type { NodeEvent } from '../node/event.js';
-import { firstIkeTunnel, gather, tunnelKeys, tunnelOfChild } from '../node/ike.js';
+import { firstIkeTunnel, gather, type IkeByName, tunnelKeys, tunnelOfChild } from '../node/ike.js';
 import type { NodeState } from '../node/state.js';
 import type { TunnelKeys } from '../node/tunnel.js';
 import type { SaStatus } from '../pipeline/native.js';
@@ -42,6 +42,7 @@ export interface IkeRuntimeOptions {
 }
 
 type Tasks = { runJobs: (jobs: readonly Job[]) => JobResult[] };
+type Send = Pick<Extract<IkeAction, { kind: 'send' }>, 'path' | 'packets'>;
 interface Pending {
   readonly sa: number;
   readonly ticket: number;
@@ -51,8 +52,12 @@ interface Pending {
 const hopLimit = 64;
 /** of a task for another thread */
 const mostJobs = 32;
-/** after a publication, so that the next one has more tunnels in it: as long as it took, but never long */
-const mostGatherMs = 50;
+/**
+ * After a publication, so that the next one has more tunnels in it: this many times what it took, since it takes longer
+ * with each tunnel that there is; but never long.
+ */
+const gatherFactor = 3;
+const mostGatherMs = 100;
 
 export class IkeRuntime {
   readonly #options: IkeRuntimeOptions;
@@ -61,9 +66,13 @@ export class IkeRuntime {
   readonly #tunnelIds = new Map<string, number>();
   #nextTunnel = firstIkeTunnel;
   #config: Config | null = null;
+  #byName: IkeByName = { vpns: new Map(), gateways: new Map() };
   #jobs: Pending[] = [];
   #changes: (TunnelKeys | string)[] = [];
-  #sends: { readonly path: IkePath; readonly packets: readonly Bytes[] }[] = [];
+  #isComputing = false;
+  #sends: Send[] = [];
+  /** that wait for tunnels of theirs */
+  #held: Send[] = [];
   #nextFlushMs = 0;
   #identification = randomBytes(2).readUInt16BE();
   #closed = false;
@@ -86,6 +95,10 @@ export class IkeRuntime {
   configure(config: Config): void {
     const before = this.#config;
     this.#config = config;
+    this.#byName = {
+      vpns: new Map(config.ikeVpns.map((vpn) => [vpn.name, vpn])),
+      gateways: new Map(config.ikeGateways.map((gateway) => [gateway.name, gateway])),
+    };
     const changed = new Set<string>();
     for (const change of before === null ? [] : diff(before, config)) {
       if (change.section === 'ike-gateway') changed.add(change.name);
@@ -211,10 +224,11 @@ export class IkeRuntime {
   // ---- actions ----
 
   #do(actions: readonly IkeAction[]): void {
+    const waits = actions.some(({ kind }) => kind === 'tunnel-keyed' || kind === 'tunnel-removed');
     for (const action of actions) {
       switch (action.kind) {
         case 'send':
-          this.#sends.push(action);
+          (waits ? this.#held : this.#sends).push(action);
           break;
         case 'compute':
           this.#jobs.push(action);
@@ -236,7 +250,7 @@ export class IkeRuntime {
     const { tunnel: name } = action.child;
     const id = this.#tunnelIds.get(name) ?? this.#nextTunnel++;
     this.#tunnelIds.set(name, id);
-    const tunnel = this.#config === null ? null : tunnelOfChild(this.#config, action, id);
+    const tunnel = tunnelOfChild(this.#byName, action, id);
     if (tunnel !== null) this.#changes.push(tunnelKeys(tunnel, action));
   }
 
@@ -245,8 +259,8 @@ export class IkeRuntime {
     this.#compute();
     const { nowMs } = this.#options;
     const beganMs = nowMs();
-    if (this.#changes.length > 0 && !now && beganMs < this.#nextFlushMs) return;
-    if (this.#changes.length > 0) {
+    const isTime = now || beganMs >= this.#nextFlushMs;
+    if (this.#changes.length > 0 && isTime) {
       const changes = this.#changes;
       this.#changes = [];
       // each by itself: what keeps SAs has to find them
@@ -258,29 +272,33 @@ export class IkeRuntime {
             key.wipe();
       }
       const endedMs = nowMs();
-      this.#nextFlushMs = endedMs + Math.min(endedMs - beganMs, mostGatherMs);
+      this.#nextFlushMs = endedMs + Math.min(gatherFactor * (endedMs - beganMs), mostGatherMs);
     }
+    if (this.#changes.length === 0) this.#sends.push(...this.#held.splice(0));
     this.#send();
   }
 
+  /** One task at a time: handing over costs as much as an exchange, and what comes meanwhile gathers for the next. */
   #compute(): void {
-    if (this.#closed) return;
-    while (this.#jobs.length > 0) {
-      const batch = this.#jobs.splice(0, mostJobs);
-      const jobs = batch.map(({ job }) => job);
-      void this.#pool
-        .run('runJobs', jobs)
-        .catch((error: Error) => jobs.map((): JobResult => ({ kind: 'failed', reason: error.message })))
-        .then((results) => {
-          // the other thread had copies, made when it was its turn
-          for (const job of jobs) wipeJob(job);
-          if (this.#closed) return;
-          batch.forEach(({ sa, ticket }, i) => {
-            this.#do(this.engine.computed(sa, ticket, results[i]!, this.#time));
-          });
-          this.flush();
+    if (this.#closed || this.#isComputing || this.#jobs.length === 0) return;
+    this.#isComputing = true;
+    const batch = this.#jobs.splice(0, mostJobs);
+    const jobs = batch.map(({ job }) => job);
+    void this.#pool
+      .run('runJobs', jobs)
+      .catch((error: Error) => jobs.map((): JobResult => ({ kind: 'failed', reason: error.message })))
+      .then((results) => {
+        this.#isComputing = false;
+        // the other thread had copies, made when it was its turn
+        for (const job of jobs) wipeJob(job);
+        if (this.#closed) return;
+        // under way while the results are taken
+        this.#compute();
+        batch.forEach(({ sa, ticket }, i) => {
+          this.#do(this.engine.computed(sa, ticket, results[i]!, this.#time));
         });
-    }
+        this.flush();
+      });
   }
 
   #send(): void {

@@ -10,6 +10,7 @@ import {
   createPublicKey,
   diffieHellman,
   getDiffieHellman,
+  type KeyObject,
   timingSafeEqual,
 } from 'node:crypto';
 import { Secret } from '../model/secret.js';
@@ -96,10 +97,7 @@ export function dhSecret(group: number, random: Bytes): Bytes {
 
 /** Our public value. secret: of dhSecret(). */
 export function dhPublic(group: number, secret: Bytes): Bytes {
-  if (group === dhGroupId.x25519) {
-    const { x } = x25519Private(secret).export({ format: 'jwk' });
-    return own(Buffer.from(x!, 'base64url'));
-  }
+  if (group === dhGroupId.x25519) return x25519Public(x25519Private(secret));
   if (curves[group] !== undefined) return own(ecdh(group, secret).getPublicKey()).subarray(1);
   const { exchange, bytes } = modp(group, secret);
   return padded(own(exchange.generateKeys()), bytes);
@@ -109,14 +107,7 @@ export function dhPublic(group: number, secret: Bytes): Bytes {
 export function dhShared(group: number, secret: Bytes, peer: Bytes): Secret | null {
   if (peer.length !== dhPublicBytes(group)) return null;
   try {
-    if (group === dhGroupId.x25519) {
-      const publicKey = createPublicKey({
-        key: { kty: 'OKP', crv: 'X25519', x: Buffer.from(peer).toString('base64url') },
-        format: 'jwk',
-      });
-      // OpenSSL refuses a result of zeros, as RFC 8031 §4 wants (small-order points)
-      return new Secret(own(diffieHellman({ privateKey: x25519Private(secret), publicKey })));
-    }
+    if (group === dhGroupId.x25519) return x25519Shared(x25519Private(secret), peer);
     if (curves[group] !== undefined) {
       return new Secret(own(ecdh(group, secret).computeSecret(concat(Uint8Array.of(4), peer))));
     }
@@ -128,6 +119,41 @@ export function dhShared(group: number, secret: Bytes, peer: Bytes): Secret | nu
   }
 }
 
+/** Both at once; a private value is made a key of X25519 by a multiplication as long as the exchange itself. */
+export function dhExchange(
+  group: number,
+  secret: Bytes,
+  peer: Bytes | null,
+): { publicKey: Bytes; shared: Secret | null } {
+  if (group !== dhGroupId.x25519) {
+    const shared = peer === null ? null : dhShared(group, secret, peer);
+    return { publicKey: dhPublic(group, secret), shared };
+  }
+  const key = x25519Private(secret);
+  let shared: Secret | null = null;
+  try {
+    if (peer !== null && peer.length === dhPublicBytes(group)) shared = x25519Shared(key, peer);
+  } catch {
+    // none of the group
+  }
+  return { publicKey: x25519Public(key), shared };
+}
+
+function x25519Public(key: KeyObject): Bytes {
+  const { x } = key.export({ format: 'jwk' });
+  return own(Buffer.from(x!, 'base64url'));
+}
+
+/** OpenSSL refuses a result of zeros, as RFC 8031 §4 wants (small-order points). */
+function x25519Shared(privateKey: KeyObject, peer: Bytes): Secret {
+  const publicKey = createPublicKey({
+    key: { kty: 'OKP', crv: 'X25519', x: Buffer.from(peer).toString('base64url') },
+    format: 'jwk',
+  });
+  return new Secret(own(diffieHellman({ privateKey, publicKey })));
+}
+
+// by JWK: OpenSSL takes ten times as long for PKCS #8
 const x25519Private = (secret: Bytes) =>
   createPrivateKey({
     key: { kty: 'OKP', crv: 'X25519', d: Buffer.from(secret).toString('base64url'), x: '' },

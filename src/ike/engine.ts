@@ -4,7 +4,7 @@
  *
  * The table is changed in place, since it may hold tens of thousands; each SA in it is a value.
  */
-import type { IkeGatewayConfig, IkeVpnConfig } from '../config/config.js';
+import type { IkeGatewayConfig } from '../config/config.js';
 import { tuning } from '../config/limits.js';
 import {
   decodeMessage,
@@ -16,14 +16,17 @@ import {
   type Payload,
   type RawMessage,
 } from '../wire/ike.js';
-import { type Bytes, hmac, isEqual, wipeIkeKeys } from './crypto.js';
+import { Cookies } from './cookies.js';
+import { type Bytes, wipeIkeKeys } from './crypto.js';
 import { Deadlines } from './deadlines.js';
 import { type Env, find, findNotify, type IkeEvent, never, noBytes, type SaAction } from './draft.js';
 import { identityText } from './identity.js';
 import { clearAnswer } from './init.js';
+import { type IkeConfig, Policies } from './policies.js';
 import { type RefusalName, refusalNames } from './reasons.js';
-import type { ChildSa, ChildSelector, IkePath, IkeSa, JobResult, Task } from './sa.js';
+import type { ChildSa, IkePath, IkeSa, JobResult, Task } from './sa.js';
 import { deadlineOf, type SaEvent, step } from './step.js';
+import { type Claim, claimOf, TunnelOwners } from './tunnel-owners.js';
 
 export interface IkeEngineOptions {
   /** cryptographically strong */
@@ -43,10 +46,7 @@ export type IkeAction = Exclude<
   { kind: 'spawn' | 'move-children' | 'superseded' | 'initial-contact' | 'count' }
 >;
 
-export interface IkeConfig {
-  readonly gateways: readonly IkeGatewayConfig[];
-  readonly vpns: readonly IkeVpnConfig[];
-}
+export type { IkeConfig } from './policies.js';
 
 const noSpi = new Uint8Array(8);
 const hex = (bytes: Bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
@@ -64,21 +64,13 @@ export class IkeEngine {
   readonly #ofGateway = new Map<string, number>();
   readonly #deadlines = new Deadlines();
   readonly #espSpis = new Set<number>();
-  /** by tunnel: the IKE SA that it is in, and what it has claimed */
-  readonly #tunnels = new Map<
-    string,
-    { readonly sa: number; readonly claim: string; readonly local: string }
-  >();
-  /** remote prefixes of tunnels, as the routing instance will have them */
-  readonly #claims = new Map<string, string>();
+  readonly #owners = new TunnelOwners();
   /** SAs that are up, by gateway, and by gateway and identity */
   readonly #up = new Map<string, Set<number>>();
   readonly #reconnects = new Map<string, { readonly atMs: number; readonly afterMs: number }>();
   readonly #counts = new Map<RefusalName, number>(refusalNames.map((name) => [name, 0]));
-  #gateways = new Map<string, IkeGatewayConfig>();
-  #vpns = new Map<string, IkeVpnConfig>();
-  #vpnsOf = new Map<string, IkeVpnConfig[]>();
-  #cookie = { secrets: [] as readonly Bytes[], untilMs: 0, version: 0 };
+  readonly #cookies: Cookies;
+  #policies = new Policies({ gateways: [], vpns: [] });
   #halfOpen = 0;
   #nextNumber = 1;
   #established = 0;
@@ -87,6 +79,7 @@ export class IkeEngine {
 
   constructor({ random, ivPrefix }: IkeEngineOptions) {
     this.#random = random;
+    this.#cookies = new Cookies(random);
     const now = () => this.#now;
     this.#env = {
       get nowMs() {
@@ -97,14 +90,18 @@ export class IkeEngine {
       },
       ivPrefix,
       random,
-      gateway: (name) => this.#gateways.get(name),
-      vpn: (name) => this.#vpns.get(name),
-      vpnsOf: (name) => this.#vpnsOf.get(name) ?? [],
+      gateway: (name) => this.#policies.gateways.get(name),
+      vpn: (name) => this.#policies.vpns.get(name),
+      vpnsOf: (name) => this.#policies.vpnsOf(name),
       espSpi: () => this.#espSpi(),
       ikeSpi: () => this.#ikeSpi(),
       nextNumber: () => this.#nextNumber++,
       refusePeer: (sa, gateway) => this.#refusePeer(sa, gateway),
-      claimTunnel: (sa, vpn, selector, selectors) => this.#claimTunnel(sa, vpn, selector, selectors),
+      claimTunnel: (sa, vpn, selector, selectors) => {
+        const isFixed = this.#policies.gateways.get(vpn.gateway)?.address !== null;
+        const own = vpn.trafficSelectors.length === 1 ? vpn.name : `${vpn.name}/${selector}`;
+        return this.#claimTunnel(sa, vpn.name, isFixed ? own : '', claimOf(vpn, selectors));
+      },
     };
   }
 
@@ -128,7 +125,7 @@ export class IkeEngine {
   }
 
   gateway(name: string): IkeGatewayConfig | undefined {
-    return this.#gateways.get(name);
+    return this.#policies.gateways.get(name);
   }
 
   /** When it wants to be told that time has passed; Infinity: never. */
@@ -142,20 +139,17 @@ export class IkeEngine {
    * Goes by this configuration from now on. SAs of gateways in `changed` end. Gateways whose VPNs are set up immediately
    * begin.
    */
-  configure({ gateways, vpns }: IkeConfig, changed: ReadonlySet<string>, time: IkeTime): IkeAction[] {
+  configure(config: IkeConfig, changed: ReadonlySet<string>, time: IkeTime): IkeAction[] {
     return this.#do(time, () => {
-      this.#gateways = new Map(gateways.map((gateway) => [gateway.name, gateway]));
-      this.#vpns = new Map(vpns.map((vpn) => [vpn.name, vpn]));
-      this.#vpnsOf = new Map();
-      for (const vpn of vpns) this.#vpnsOf.set(vpn.gateway, [...(this.#vpnsOf.get(vpn.gateway) ?? []), vpn]);
+      this.#policies = new Policies(config);
       for (const sa of [...this.#sas.values()]) {
-        const stays = sa.gateways.filter((name) => this.#gateways.has(name) && !changed.has(name));
+        const stays = sa.gateways.filter((name) => this.#policies.gateways.has(name) && !changed.has(name));
         if (stays.length > 0) continue;
         this.#remove(sa, 'the configuration changed');
       }
       for (const name of [...this.#reconnects.keys()])
         if (!this.#isWanted(name)) this.#reconnects.delete(name);
-      for (const name of this.#gateways.keys()) {
+      for (const name of this.#policies.gateways.keys()) {
         if (this.#isWanted(name) && !this.#hasSa(name)) this.#initiate(name);
       }
     });
@@ -194,7 +188,7 @@ export class IkeEngine {
           const now = packets.get(inboundSpi);
           if (now === undefined) return false;
           const moved = now.inbound !== inboundPackets || now.outbound !== outboundPackets;
-          return moved || (this.#vpns.get(vpn)?.idleTimeMs ?? null) !== null;
+          return moved || (this.#policies.vpns.get(vpn)?.idleTimeMs ?? null) !== null;
         });
         if (own) this.#step(id, { kind: 'traffic', packets });
       }
@@ -311,12 +305,12 @@ export class IkeEngine {
           break;
         case 'tunnel-removed':
           // another SA has it by now
-          if (this.#tunnels.get(action.tunnel)?.sa !== action.sa) break;
-          this.#release(action.tunnel);
+          if (this.#owners.of(action.tunnel) !== action.sa) break;
+          this.#owners.release(action.tunnel);
           this.#actions.push(action);
           break;
         case 'tunnel-keyed':
-          if (this.#tunnels.get(action.child.tunnel)?.sa === action.sa) this.#actions.push(action);
+          if (this.#owners.of(action.child.tunnel) === action.sa) this.#actions.push(action);
           else
             for (const { key } of [...action.inbound, ...(action.outbound ? [action.outbound] : [])])
               key.wipe();
@@ -391,7 +385,7 @@ export class IkeEngine {
       this.#count('malformed');
       return;
     }
-    const gateways = this.#gatewaysFor(path);
+    const gateways = this.#policies.gatewaysFor(path);
     if (gateways.length === 0) {
       this.#refused(path, 'gatewayLookupFailed', 'Gateway lookup failed', notifyType.noProposalChosen);
       this.#clear(path, message, [notify(notifyType.noProposalChosen)]);
@@ -423,17 +417,6 @@ export class IkeEngine {
     this.#perform(actions);
   }
 
-  /** Names of gateways that a peer at this address may be of: one with its address goes before those for whoever comes. */
-  #gatewaysFor({ local, remote, routingInstance }: IkePath): string[] {
-    const here = [...this.#gateways.values()].filter(
-      (gateway) => gateway.routingInstance === routingInstance && gateway.localAddress.equals(local),
-    );
-    return [
-      ...here.filter(({ address }) => address?.equals(remote)),
-      ...here.filter(({ address }) => address === null),
-    ].map(({ name }) => name);
-  }
-
   /** RFC 7296 §2.6: while many begin, whoever does has to show that it is where it says it is. */
   #mayBegin(path: IkePath, message: RawMessage, payloads: readonly Payload[]): boolean {
     if (this.#halfOpen < tuning.ike.cookieThreshold) return true;
@@ -447,27 +430,11 @@ export class IkeEngine {
       return false;
     }
     const came = findNotify(payloads, notifyType.cookie)?.data;
-    const secrets = this.#cookieSecrets();
-    const cookieOf = (secret: Bytes) =>
-      hmac('sha256', secret, nonce.data, path.remote.bytes, message.header.initiatorSpi);
-    if (came !== undefined && secrets.some((secret) => isEqual(cookieOf(secret), came))) return true;
+    const of = [this.#now.nowMs, nonce.data, path.remote.bytes, message.header.initiatorSpi] as const;
+    if (came !== undefined && this.#cookies.isOurs(came, ...of)) return true;
     this.#count(came === undefined ? 'cookieAsked' : 'cookieWrong');
-    this.#clear(path, message, [notify(notifyType.cookie, cookieOf(secrets[0]!))]);
+    this.#clear(path, message, [notify(notifyType.cookie, this.#cookies.make(...of))]);
     return false;
-  }
-
-  /** The one that cookies are made of, and the one before. */
-  #cookieSecrets(): readonly Bytes[] {
-    const { nowMs } = this.#now;
-    const { secrets, untilMs, version } = this.#cookie;
-    if (nowMs >= untilMs) {
-      this.#cookie = {
-        secrets: [this.#random(32), ...secrets.slice(0, 1)],
-        untilMs: nowMs + tuning.ike.cookieSecretMs,
-        version: version + 1,
-      };
-    }
-    return this.#cookie.secrets;
   }
 
   #clear(path: IkePath, message: RawMessage, payloads: readonly Payload[]): void {
@@ -493,8 +460,8 @@ export class IkeEngine {
   // ---- initiating ----
 
   #isWanted(name: string): boolean {
-    const gateway = this.#gateways.get(name);
-    const vpns = this.#vpnsOf.get(name) ?? [];
+    const gateway = this.#policies.gateways.get(name);
+    const vpns = this.#policies.vpnsOf(name);
     return (
       gateway?.address != null && vpns.some(({ establishTunnels }) => establishTunnels === 'immediately')
     );
@@ -505,12 +472,12 @@ export class IkeEngine {
   }
 
   #initiate(name: string): void {
-    const gateway = this.#gateways.get(name);
+    const gateway = this.#policies.gateways.get(name);
     if (gateway?.address == null)
       throw new Error(`gateway ${name} has no address: its peers come by themselves`);
-    const wanted = (this.#vpnsOf.get(name) ?? []).flatMap((vpn) =>
-      vpn.trafficSelectors.map((selector) => ({ vpn: vpn.name, selector: selector.name })),
-    );
+    const wanted = this.#policies
+      .vpnsOf(name)
+      .flatMap((vpn) => vpn.trafficSelectors.map((selector) => ({ vpn: vpn.name, selector: selector.name })));
     const { nowMs } = this.#now;
     const sa: IkeSa = {
       ...emptySa,
@@ -571,7 +538,7 @@ export class IkeEngine {
   }
 
   #refusePeer(sa: IkeSa, gateway: string): string | null {
-    const limit = this.#gateways.get(gateway)?.connectionsLimit ?? null;
+    const limit = this.#policies.gateways.get(gateway)?.connectionsLimit ?? null;
     const others = this.#up.get(gateway)?.size ?? 0;
     // the same peer again takes its own place
     const own = this.#up.get(identityKey({ ...sa, gateways: [gateway] }))?.size ?? 0;
@@ -579,50 +546,30 @@ export class IkeEngine {
     return this.#sas.size >= tuning.ike.mostSas ? `the node has ${tuning.ike.mostSas} IKE SAs` : null;
   }
 
-  #claimTunnel(
-    sa: IkeSa,
-    vpn: IkeVpnConfig,
-    selector: string,
-    selectors: readonly ChildSelector[],
-  ): string | null {
-    const sorted = (side: 'local' | 'remote') =>
-      [...new Set(selectors.map((each) => String(each[side])))].sort();
-    const claim = [vpn.bindInterface, ...sorted('remote')].join(' ');
-    const local = sorted('local').join(' ');
-    const isFixed = this.#gateways.get(vpn.gateway)?.address !== null;
-    const had = this.#claims.get(claim);
-    const owner = had === undefined ? undefined : this.#sas.get(this.#tunnels.get(had)!.sa);
+  /** fixed: the name that it is to have; '': any of the VPN's. Its name, or null when the prefixes are another's. */
+  #claimTunnel(sa: IkeSa, vpn: string, fixed: string, claim: Claim): string | null {
+    const had = this.#owners.holder(claim);
+    const owner = had === null ? undefined : this.#sas.get(had.sa);
     // a route goes by the destination alone: it cannot lead into two of one peer
-    if (had !== undefined && owner?.id === sa.id && this.#tunnels.get(had)!.local !== local) return null;
-    if (had !== undefined && owner !== undefined && owner.id !== sa.id) {
+    if (had !== null && owner?.id === sa.id && had.local !== claim.local) return null;
+    if (had !== null && owner !== undefined && owner.id !== sa.id) {
       if (identityKey(owner) !== identityKey(sa)) return null;
       // the peer began anew and has forgotten the other
-      const rest = owner.children.filter(({ tunnel }) => tunnel !== had);
+      const rest = owner.children.filter(({ tunnel }) => tunnel !== had.tunnel);
       this.#put(owner.id, owner, { ...owner, children: rest });
     }
-    let tunnel =
-      had ?? (isFixed ? (vpn.trafficSelectors.length === 1 ? vpn.name : `${vpn.name}/${selector}`) : '');
-    if (had === undefined && (tunnel === '' || this.#tunnels.has(tunnel)))
-      tunnel = `${vpn.name}/${this.#nextNumber++}`;
-    this.#tunnels.set(tunnel, { sa: sa.id, claim, local });
-    this.#claims.set(claim, tunnel);
+    const isFree = fixed !== '' && this.#owners.of(fixed) === undefined;
+    const tunnel = had?.tunnel ?? (isFree ? fixed : `${vpn}/${this.#nextNumber++}`);
+    this.#owners.take(tunnel, sa.id, claim);
     return tunnel;
-  }
-
-  #release(tunnel: string): void {
-    const { claim } = this.#tunnels.get(tunnel)!;
-    this.#tunnels.delete(tunnel);
-    if (this.#claims.get(claim) === tunnel) this.#claims.delete(claim);
   }
 
   #moveChildren(from: number, to: number): void {
     const source = this.#sas.get(from);
     const target = this.#sas.get(to);
     if (source === undefined || target === undefined) return;
-    for (const { tunnel } of source.children) {
-      const owned = this.#tunnels.get(tunnel);
-      if (owned?.sa === from) this.#tunnels.set(tunnel, { ...owned, sa: to });
-    }
+    const tunnels = source.children.map(({ tunnel }) => tunnel);
+    this.#owners.move(tunnels, from, to);
     const queue = source.queue.filter(({ kind }) => kind === 'child' || kind === 'delete-children');
     // SPIs go along
     this.#sas.set(from, {

@@ -1,5 +1,5 @@
 /** What takes long: Diffie-Hellman and signatures. Functions of the job alone, for any thread. */
-import { dhPublic, dhShared } from './crypto.js';
+import { dhExchange } from './crypto.js';
 import type { Job, JobResult } from './sa.js';
 import { checkSignature, signOctets } from './signature.js';
 import { judgeChain } from './x509.js';
@@ -18,8 +18,8 @@ export function runJob(job: Job): JobResult {
         // a key that was wiped before its time must never be used
         if (job.secret.every((byte) => byte === 0))
           return { kind: 'failed', reason: 'there is no private value' };
-        const shared = job.peer === null ? null : dhShared(job.group, job.secret, job.peer);
-        return { kind: 'dh', publicKey: dhPublic(job.group, job.secret), shared: shared?.reveal() ?? null };
+        const { publicKey, shared } = dhExchange(job.group, job.secret, job.peer);
+        return { kind: 'dh', publicKey, shared: shared?.reveal() ?? null };
       }
       case 'sign':
         return { kind: 'signed', ...signOctets(job.privateKey, job.peerHashes, job.octets) };

@@ -1,5 +1,5 @@
 /** What IKE has agreed on, as events of the node: CHILD SAs become tunnels. Pure. */
-import type { Config } from '../config/config.js';
+import type { IkeGatewayConfig, IkeVpnConfig } from '../config/config.js';
 import type { IkeAction } from '../ike/engine.js';
 import type { NodeEvent } from './event.js';
 import type { Tunnel, TunnelKeys } from './tunnel.js';
@@ -9,14 +9,20 @@ type Keyed = Extract<IkeAction, { kind: 'tunnel-keyed' }>;
 /** Tunnels with manual keys count from 0, those of IKE from here. */
 export const firstIkeTunnel = 1 << 20;
 
+/** Of a configuration, which may have thousands. */
+export interface IkeByName {
+  readonly vpns: ReadonlyMap<string, IkeVpnConfig>;
+  readonly gateways: ReadonlyMap<string, IkeGatewayConfig>;
+}
+
 /** null: the VPN is not configured any more. id: see Tunnel. */
 export function tunnelOfChild(
-  { ikeVpns, ikeGateways }: Pick<Config, 'ikeVpns' | 'ikeGateways'>,
+  { vpns, gateways }: IkeByName,
   { child, gateway: gatewayName, path, isEncapsulated }: Keyed,
   id: number,
 ): Tunnel | null {
-  const vpn = ikeVpns.find(({ name }) => name === child.vpn);
-  const gateway = ikeGateways.find(({ name }) => name === gatewayName);
+  const vpn = vpns.get(child.vpn);
+  const gateway = gateways.get(gatewayName);
   if (vpn === undefined || gateway === undefined) return null;
   return {
     name: child.tunnel,
