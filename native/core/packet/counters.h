@@ -1,5 +1,5 @@
 // Counters and drop reasons, from counters.def: one array of 64-bit words per node and worker, written by
-// that worker alone and read by anyone (aligned words, so a reader sees whole values, at most a burst old).
+// that worker alone and read by anyone (relaxed atomics: a reader sees whole values, at most a burst old).
 #pragma once
 #include <cstdint>
 
@@ -22,13 +22,21 @@ enum class DropReason : uint16_t {
 
 constexpr unsigned kCounterCount = static_cast<unsigned>(Counter::kCount);
 
-struct alignas(64) Counters {
-  uint64_t values[(kCounterCount + 7) / 8 * 8] = {};
+class alignas(64) Counters {
+ public:
+  void add(Counter counter, uint64_t amount = 1) { add(static_cast<unsigned>(counter), amount); }
+  void add(DropReason reason, uint64_t amount = 1) { add(static_cast<unsigned>(reason), amount); }
+  uint64_t get(Counter counter) const { return get(static_cast<unsigned>(counter)); }
+  uint64_t get(DropReason reason) const { return get(static_cast<unsigned>(reason)); }
 
-  void add(Counter counter, uint64_t amount = 1) { values[static_cast<unsigned>(counter)] += amount; }
-  void add(DropReason reason, uint64_t amount = 1) { values[static_cast<unsigned>(reason)] += amount; }
-  uint64_t get(Counter counter) const { return values[static_cast<unsigned>(counter)]; }
-  uint64_t get(DropReason reason) const { return values[static_cast<unsigned>(reason)]; }
+ private:
+  // One writer: a load and a store, no locked addition.
+  void add(unsigned at, uint64_t amount) {
+    __atomic_store_n(&values_[at], get(at) + amount, __ATOMIC_RELAXED);
+  }
+  uint64_t get(unsigned at) const { return __atomic_load_n(&values_[at], __ATOMIC_RELAXED); }
+
+  uint64_t values_[(kCounterCount + 7) / 8 * 8] = {};
 };
 
 }  // namespace penstock
