@@ -164,7 +164,7 @@ inline void joins_under_load(FramePool& pool, Port& first, Port& sender, const u
   constexpr uint32_t kOnTheWay = 192;
   std::atomic<Port*> second{nullptr};
   std::atomic<uint32_t> received{0};
-  std::atomic<bool> over{false};
+  std::atomic<bool> over{false}, polled{false};
   std::vector<uint8_t> seen(kPackets, 0);
   uint32_t of[2] = {};
   std::thread polls([&] {
@@ -186,6 +186,7 @@ inline void joins_under_load(FramePool& pool, Port& first, Port& sender, const u
         received.fetch_add(count);
         if (count > 0) last = clock_now();
       }
+      polled.store(true);
     }
     first.let_go(caches[0]);
     if (second.load() != nullptr) second.load()->let_go(caches[1]);
@@ -193,7 +194,8 @@ inline void joins_under_load(FramePool& pool, Port& first, Port& sender, const u
   std::atomic<uint32_t> sent{0};
   std::thread sends([&] {
     Cache held;
-    uint32_t patience = 10'000;  // in all: what is lost never comes
+    while (!polled.load()) usleep(200);  // before that, the kernel has no chunks to receive into
+    uint32_t patience = 10'000;          // in all: what is lost never comes
     for (uint32_t number = 0; number < kPackets;) {
       while (number >= received.load() + kOnTheWay && patience > 0) usleep(200), --patience;
       FrameIndex frames[16];
