@@ -294,7 +294,9 @@ ${lines('certificates')}
     proposal:
       e256: { encryption-algorithm: aes-256-gcm, lifetime-seconds: ${childLife} }
       e128: { encryption-algorithm: aes-128-gcm, lifetime-seconds: ${childLife} }
-    policy: { q: { proposals: [e256, e128] } }
+      c256: { encryption-algorithm: aes-256-cbc, authentication-algorithm: hmac-sha-256-128, lifetime-seconds: ${childLife} }
+      c128: { encryption-algorithm: aes-128-cbc, authentication-algorithm: hmac-sha-512, lifetime-seconds: ${childLife} }
+    policy: { q: { proposals: [e256, e128, c256, c128] } }
     vpn:
       keyed:
         bind-interface: st0.1

@@ -68,7 +68,9 @@ async function clients() {
         ...allProposals.map(([name, , , , proposal]) => connection(name, { proposal })),
         ...auths.map((auth) => connection(auth, { auth })),
         connection('esp128', { esp: 'aes128gcm16' }),
-        connection('esp-cbc', { esp: 'aes256-sha256' }),
+        connection('esp-cbc-256-sha256', { esp: 'aes256-sha256' }),
+        connection('esp-cbc-128-sha512', { esp: 'aes128-sha512' }),
+        connection('esp-cbc-192', { esp: 'aes192-sha256' }),
         connection('stranger', { id: 'stranger.example.org' }),
         connection('expired', { auth: 'enb-old' }),
         connection('none-in-common', { proposal: 'aes128-sha256-ecp384' }),
@@ -82,7 +84,8 @@ async function clients() {
       check(terminate(lab, name).status === 0, 'not deleted');
     };
     for (const [name] of allProposals) await record(`client: PSK, ${name}`, () => tunnel(name), lab);
-    for (const auth of [...auths, 'esp128']) await record(`client: ${auth}`, () => tunnel(auth), lab);
+    for (const auth of [...auths, 'esp128', 'esp-cbc-256-sha256', 'esp-cbc-128-sha512'])
+      await record(`client: ${auth}`, () => tunnel(auth), lab);
     const refused = async (name, notify, line) => {
       const { text } = initiate(lab, name);
       check(text.includes(notify), text);
@@ -91,7 +94,7 @@ async function clients() {
     };
     await record(
       'refused: no ESP proposal in common',
-      () => refused('esp-cbc', 'NO_PROP', 'for ESP, which the peer does not offer'),
+      () => refused('esp-cbc-192', 'NO_PROP', 'for ESP, which the peer does not offer'),
       lab,
     );
     await record(

@@ -468,7 +468,9 @@ export interface IkeProposalConfig {
 
 export interface IpsecProposalConfig {
   readonly name: string;
-  readonly encryptionAlgorithm: 'aes-128-gcm' | 'aes-256-gcm';
+  readonly encryptionAlgorithm: EncryptionAlgorithm;
+  /** null: AES-GCM, which authenticates by itself */
+  readonly authenticationAlgorithm: AuthenticationAlgorithm | null;
   readonly lifetimeSeconds: number;
   /** null: no limit */
   readonly lifetimeKilobytes: number | null;

@@ -151,9 +151,17 @@ export const ike = f.section({
 export const ipsecProposal = f.section({
   protocol: f.word(['esp'], ['ah']).optional(),
   'encryption-algorithm': f.word(
-    ['aes-256-gcm', 'aes-128-gcm'],
-    ['aes-192-gcm', 'aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc', '3des-cbc', 'des-cbc', 'null'],
+    ['aes-256-gcm', 'aes-128-gcm', 'aes-256-cbc', 'aes-192-cbc', 'aes-128-cbc'],
+    ['aes-192-gcm', '3des-cbc', 'des-cbc', 'null'],
   ),
+  'authentication-algorithm': f
+    .word(['hmac-sha-256-128', 'hmac-sha-384', 'hmac-sha-512', 'hmac-sha1-96'], ['hmac-md5-96'])
+    .optional()
+    .describe('of AES-CBC; AES-GCM has its own'),
+  'weak-algorithms': f
+    .list(f.word(['hmac-sha1-96']), 'weak algorithms')
+    .optional()
+    .describe('what is refused otherwise'),
   'lifetime-seconds': f
     .integer(limits.ike.lifetimeSeconds, 'seconds')
     .meta({ default: limits.ike.childLifetimeSeconds })

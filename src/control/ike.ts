@@ -268,8 +268,10 @@ export class IkeRuntime {
       for (const change of changes) {
         if (typeof change === 'string') this.#tunnelIds.delete(change);
         else
-          for (const { key } of [...change.inbound, ...(change.outbound ? [change.outbound] : [])])
-            key.wipe();
+          for (const sa of [...change.inbound, ...(change.outbound ? [change.outbound] : [])]) {
+            sa.key.wipe();
+            sa.authenticationKey?.wipe();
+          }
       }
       const endedMs = nowMs();
       this.#nextFlushMs = endedMs + Math.min(gatherFactor * (endedMs - beganMs), mostGatherMs);

@@ -1,5 +1,6 @@
 /** Which algorithms there are, what they are made of, and how two ends agree on some (RFC 7296 §2.7, §3.3; RFC 8247). */
 import type { IkeProposalConfig, IpsecProposalConfig } from '../config/config.js';
+import type { AuthenticationAlgorithm as EspAuthentication } from '../model/sa.js';
 import {
   dhGroupId,
   encryptionId,
@@ -24,9 +25,11 @@ export interface IkeSuite {
   readonly group: number;
 }
 
-/** What a CHILD SA is: AES-GCM with a 16-byte tag, always. */
+/** What a CHILD SA is. */
 export interface ChildSuite {
-  readonly keyBits: 128 | 256;
+  readonly keyBits: number;
+  /** of AES-CBC; null: AES-GCM with a 16-byte tag */
+  readonly authentication: EspAuthentication | null;
   readonly extendedSequenceNumbers: boolean;
   /** dhGroupId; none: keys come of the IKE SA's alone */
   readonly group: number;
@@ -196,12 +199,31 @@ export interface ChildOffer {
   readonly group: number;
 }
 
-const childKeyBits = ({ encryptionAlgorithm }: IpsecProposalConfig): 128 | 256 =>
-  encryptionAlgorithm === 'aes-128-gcm' ? 128 : 256;
+const espIntegrities: Readonly<Record<EspAuthentication, number>> = {
+  'hmac-sha1-96': integrityId.hmacSha1_96,
+  'hmac-sha-256-128': integrityId.hmacSha256_128,
+  'hmac-sha-384': integrityId.hmacSha384_192,
+  'hmac-sha-512': integrityId.hmacSha512_256,
+};
 
-function childTransforms(keyBits: number, extended: readonly boolean[], group: number): Transform[] {
+/** Encryption, and integrity where that brings none. */
+function cipherTransforms({
+  encryptionAlgorithm,
+  authenticationAlgorithm,
+}: IpsecProposalConfig): readonly [Transform, ...Transform[]] {
+  const { encryption, keyBits } = byEncryption[encryptionAlgorithm];
+  const cipher = transform(transformType.encryption, encryption, keyBits);
+  if (authenticationAlgorithm === null) return [cipher];
+  return [cipher, transform(transformType.integrity, espIntegrities[authenticationAlgorithm])];
+}
+
+function childTransforms(
+  proposal: IpsecProposalConfig,
+  extended: readonly boolean[],
+  group: number,
+): Transform[] {
   return [
-    transform(transformType.encryption, encryptionId.aesGcm16, keyBits),
+    ...cipherTransforms(proposal),
     ...(group === dhGroupId.none ? [] : [transform(transformType.dhGroup, group)]),
     ...extended.map((is) => transform(transformType.extendedSequenceNumbers, is ? 1 : 0)),
   ];
@@ -216,7 +238,7 @@ export function offerChild(
     number: i + 1,
     protocol: protocolId.esp,
     spi,
-    transforms: childTransforms(childKeyBits(proposal), extended, group),
+    transforms: childTransforms(proposal, extended, group),
   }));
 }
 
@@ -227,22 +249,26 @@ export function chooseChild(
   groups: readonly number[],
 ): Chosen<ChildSuite> | null {
   for (const proposal of ours.proposals) {
-    const keyBits = childKeyBits(proposal);
+    const { authenticationAlgorithm: authentication } = proposal;
+    const [cipher, integrity] = cipherTransforms(proposal);
     for (const offer of offered) {
       if (offer.protocol !== protocolId.esp) continue;
       if (!offer.transforms.every(({ type }) => isChildType(type))) continue;
       const hasCipher = offer.transforms.some(
         ({ type, id, keyLength }) =>
-          type === transformType.encryption && id === encryptionId.aesGcm16 && keyLength === keyBits,
+          type === cipher.type && id === cipher.id && keyLength === cipher.keyLength,
       );
-      const integrity = idsOf(offer, transformType.integrity);
-      if (!hasCipher || (integrity.length > 0 && !integrity.includes(integrityId.none))) continue;
+      const integrities = idsOf(offer, transformType.integrity);
+      const hasIntegrity =
+        integrities.includes(integrity?.id ?? integrityId.none) ||
+        (integrity === undefined && integrities.length === 0);
+      if (!hasCipher || !hasIntegrity) continue;
       const group = chooseGroup(ours.group, idsOf(offer, transformType.dhGroup), groups);
       const esn = idsOf(offer, transformType.extendedSequenceNumbers);
       const extended = ours.extendedSequenceNumbers && esn.includes(1);
       if (group === null || (!extended && esn.length > 0 && !esn.includes(0))) continue;
-      const suite = { keyBits, extendedSequenceNumbers: extended, group };
-      const transforms = childTransforms(keyBits, [extended], group);
+      const suite = { keyBits: cipher.keyLength!, authentication, extendedSequenceNumbers: extended, group };
+      const transforms = childTransforms(proposal, [extended], group);
       return { suite, offer, answer: { ...offer, spi: noSpi, transforms } };
     }
   }

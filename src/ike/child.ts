@@ -1,5 +1,5 @@
 /** CHILD SAs: in IKE_AUTH, by CREATE_CHILD_SA, and in each other's place (RFC 7296 §1.3, §2.8, §2.9, §2.17). */
-import type { IkeVpnConfig, TrafficSelectorConfig } from '../config/config.js';
+import type { IkeVpnConfig, IpsecProposalConfig, TrafficSelectorConfig } from '../config/config.js';
 import { tuning } from '../config/limits.js';
 import type { Secret } from '../model/secret.js';
 import {
@@ -32,7 +32,7 @@ import {
 import { request } from './exchange.js';
 import { ikeNonceBytes } from './init.js';
 import { isSameRanges, type Narrowed, narrowBoth, rangeOf, rangeText } from './ranges.js';
-import type { Asking, ChildSa, EspKey, Task } from './sa.js';
+import { type Asking, type ChildSa, type EspKey, type Task, wipeEspKey } from './sa.js';
 import { install } from './tunnel-keys.js';
 
 type ChildTask = Extract<Task, { kind: 'child' }>;
@@ -48,6 +48,11 @@ const offerOf = (vpn: IkeVpnConfig, isInitial: boolean) => ({
   extendedSequenceNumbers: vpn.extendedSequenceNumber,
   group: isInitial ? dhGroupId.none : groupOf(vpn),
 });
+
+const proposalText = ({ encryptionAlgorithm, authenticationAlgorithm }: IpsecProposalConfig) =>
+  authenticationAlgorithm === null
+    ? encryptionAlgorithm
+    : `${encryptionAlgorithm} with ${authenticationAlgorithm}`;
 
 interface Made {
   readonly vpn: IkeVpnConfig;
@@ -75,7 +80,7 @@ function makeChild(
     sa.keys!.d,
     shared,
     concat(nonces.initiator, nonces.responder),
-    suite.keyBits,
+    suite,
   );
   const [out, into] = isOurs
     ? [keys.fromInitiator, keys.fromResponder]
@@ -104,7 +109,7 @@ function makeChild(
     outboundPackets: 0n,
     trafficMs: env.nowMs,
   };
-  return { child, inbound: { spi: inboundSpi, key: into }, outbound: { spi: outboundSpi, key: out } };
+  return { child, inbound: { spi: inboundSpi, ...into }, outbound: { spi: outboundSpi, ...out } };
 }
 
 // ---- responder ----
@@ -150,7 +155,7 @@ export function respondChild(
   if (chosen === null) {
     draft.refuse(
       'noChildProposal',
-      `vpn ${vpn.name} has ${vpn.proposals.map((each) => each.encryptionAlgorithm).join(', ')} for ESP, which the peer does not offer`,
+      `vpn ${vpn.name} has ${vpn.proposals.map(proposalText).join(', ')} for ESP, which the peer does not offer`,
       notifyType.noProposalChosen,
     );
     return [notify(notifyType.noProposalChosen)];
@@ -436,12 +441,12 @@ function settle(
     Buffer.compare(child.lowestNonce, collision.lowestNonce) < 0;
   if (weLose) {
     install(draft, { ...child, state: 'replaced', rekeyAtMs: never }, inbound, null);
-    outbound.key.wipe();
+    wipeEspKey(outbound);
     draft.ask({ kind: 'delete-children', spis: [child.inboundSpi] });
     return;
   }
   if (theirs !== undefined) {
-    theirs.waitingOutbound?.key.wipe();
+    if (theirs.waitingOutbound !== null) wipeEspKey(theirs.waitingOutbound);
     draft.changeChild(theirs.inboundSpi, {
       state: 'replaced',
       waitingOutbound: null,

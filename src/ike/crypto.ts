@@ -13,9 +13,10 @@ import {
   type KeyObject,
   timingSafeEqual,
 } from 'node:crypto';
+import { authentications, type EspKeys } from '../model/sa.js';
 import { Secret } from '../model/secret.js';
 import { concat, dhGroupId, encryptionId } from '../wire/ike.js';
-import { type HashName, type IkeSuite, integrities, prfs } from './algorithms.js';
+import { type ChildSuite, type HashName, type IkeSuite, integrities, prfs } from './algorithms.js';
 
 export type Bytes = Uint8Array;
 
@@ -252,21 +253,28 @@ export function wipeIkeKeys(keys: IkeKeys | null): void {
   if (keys !== null) for (const key of Object.values(keys) as Secret[]) key.wipe();
 }
 
-/** Keys of a CHILD SA, AES key and salt each (RFC 7296 §2.17): from its initiator to its responder, and back. */
+/**
+ * Keys of a CHILD SA (RFC 7296 §2.17): from its initiator to its responder, and back. Of each AES's key first, behind it
+ * the salt of AES-GCM (RFC 5282 §7.1) or the key of the HMAC.
+ */
 export function childKeys(
   prfOfIke: number,
   d: Secret,
   shared: Secret | null,
   nonces: Bytes,
-  keyBits: number,
-): { fromInitiator: Secret; fromResponder: Secret } {
-  const length = keyBits / 8 + saltBytes;
+  { keyBits, authentication }: Pick<ChildSuite, 'keyBits' | 'authentication'>,
+): { fromInitiator: EspKeys; fromResponder: EspKeys } {
+  const cipherBytes = keyBits / 8 + (authentication === null ? saltBytes : 0);
+  const length = cipherBytes + (authentication === null ? 0 : authentications[authentication].keyBytes);
   const seed = shared === null ? nonces : concat(shared.reveal(), nonces);
   const material = prfPlus(prfOfIke, d.reveal(), seed, 2 * length);
-  const keys = {
-    fromInitiator: new Secret(material.slice(0, length)),
-    fromResponder: new Secret(material.slice(length)),
+  const take = (at: number): EspKeys => {
+    const key = new Secret(material.slice(at, at + cipherBytes));
+    if (authentication === null) return { algorithm: 'aes-gcm', key, authenticationKey: null };
+    const authenticationKey = new Secret(material.slice(at + cipherBytes, at + length));
+    return { algorithm: `aes-cbc-${authentication}`, key, authenticationKey };
   };
+  const keys = { fromInitiator: take(0), fromResponder: take(length) };
   material.fill(0);
   if (shared !== null) seed.fill(0);
   return keys;

@@ -24,7 +24,7 @@ import { identityText } from './identity.js';
 import { clearAnswer } from './init.js';
 import { type IkeConfig, Policies } from './policies.js';
 import { type RefusalName, refusalNames } from './reasons.js';
-import type { ChildSa, IkePath, IkeSa, JobResult, Task } from './sa.js';
+import { type ChildSa, type IkePath, type IkeSa, type JobResult, type Task, wipeEspKey } from './sa.js';
 import { deadlineOf, type SaEvent, step } from './step.js';
 import { type Claim, claimOf, TunnelOwners } from './tunnel-owners.js';
 
@@ -312,8 +312,8 @@ export class IkeEngine {
         case 'tunnel-keyed':
           if (this.#owners.of(action.child.tunnel) === action.sa) this.#actions.push(action);
           else
-            for (const { key } of [...action.inbound, ...(action.outbound ? [action.outbound] : [])])
-              key.wipe();
+            for (const key of [...action.inbound, ...(action.outbound ? [action.outbound] : [])])
+              wipeEspKey(key);
           break;
         default:
           this.#actions.push(action);

@@ -4,6 +4,7 @@
  */
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
+import type { EspKeys } from '../model/sa.js';
 import type { Secret } from '../model/secret.js';
 import type { Identification, Payload, TrafficSelectorRange } from '../wire/ike.js';
 import type { ChildSuite, IkeSuite } from './algorithms.js';
@@ -28,10 +29,14 @@ export interface ChildSelector {
   readonly remotePorts: readonly [number, number];
 }
 
-export interface EspKey {
+/** Whoever takes it wipes it. */
+export interface EspKey extends EspKeys {
   readonly spi: number;
-  /** AES key, then the salt; whoever takes it wipes it */
-  readonly key: Secret;
+}
+
+export function wipeEspKey({ key, authenticationKey }: EspKeys): void {
+  key.wipe();
+  authenticationKey?.wipe();
 }
 
 export interface ChildSa {

@@ -1,7 +1,7 @@
 /** CHILD SAs come, are switched to, and go: what of it the data plane is told. */
 import { tuning } from '../config/limits.js';
 import { type Draft, never } from './draft.js';
-import type { ChildSa, EspKey } from './sa.js';
+import { type ChildSa, type EspKey, wipeEspKey } from './sa.js';
 
 /** SAs of a tunnel, besides those that it has. */
 function tell(draft: Draft, child: ChildSa, inbound: readonly EspKey[], outbound: EspKey | null): void {
@@ -51,7 +51,7 @@ const isInUse = ({ state }: ChildSa) => state === 'up' || state === 'replaced' |
 export function retire(draft: Draft, child: ChildSa, reason: string): void {
   const { sa, env } = draft;
   if (child.state === 'draining') return;
-  child.waitingOutbound?.key.wipe();
+  if (child.waitingOutbound !== null) wipeEspKey(child.waitingOutbound);
   const others = sa.children.filter(
     (each) => each.tunnel === child.tunnel && each.inboundSpi !== child.inboundSpi && isInUse(each),
   );
@@ -87,7 +87,7 @@ export function removeAll(draft: Draft, reason: string): void {
   const { sa } = draft;
   const ended = new Set<string>();
   for (const child of sa.children) {
-    child.waitingOutbound?.key.wipe();
+    if (child.waitingOutbound !== null) wipeEspKey(child.waitingOutbound);
     if (!ended.has(child.tunnel)) {
       ended.add(child.tunnel);
       draft.actions.push({ kind: 'tunnel-removed', sa: sa.id, tunnel: child.tunnel });

@@ -197,14 +197,24 @@ describe('security.ike', () => {
     ],
     ['version 1', [['version: v2-only', 'version: v1-only']], 'v1-only is not supported yet; write v2-only'],
     [
-      'AES-CBC for ESP',
+      'AES-CBC for ESP without an HMAC',
       [
         [
           'gcm: { encryption-algorithm: aes-256-gcm, lifetime',
           'gcm: { encryption-algorithm: aes-256-cbc, lifetime',
         ],
       ],
-      'aes-256-cbc is not supported yet',
+      'missing; aes-256-cbc wants one, e.g. hmac-sha-256-128',
+    ],
+    [
+      'SHA-1 for ESP that is not allowed by name',
+      [
+        [
+          'gcm: { encryption-algorithm: aes-256-gcm, lifetime',
+          'gcm: { encryption-algorithm: aes-256-cbc, authentication-algorithm: hmac-sha1-96, lifetime',
+        ],
+      ],
+      'hmac-sha1-96 is weak (RFC 8221)',
     ],
     ['no node-id', [[', node-id: 1', '']], 'missing; VPNs want one from 1 to 15'],
   ])('refuses %s', (_what, changes, message) => {

@@ -97,15 +97,29 @@ describe('keys', () => {
   });
 
   it('of CHILD SAs differ by direction', () => {
-    const keys = childKeys(
-      prfId.hmacSha256,
-      new Secret(hex('01'.repeat(32))),
-      null,
-      hex('02'.repeat(64)),
-      256,
-    );
-    expect(keys.fromInitiator.length).toBe(36);
-    expect(keys.fromInitiator.equals(keys.fromResponder)).toBe(false);
+    const keys = childKeys(prfId.hmacSha256, new Secret(hex('01'.repeat(32))), null, hex('02'.repeat(64)), {
+      keyBits: 256,
+      authentication: null,
+    });
+    expect(keys.fromInitiator.key.length).toBe(36);
+    expect(keys.fromInitiator.key.equals(keys.fromResponder.key)).toBe(false);
+  });
+
+  // RFC 7296 §2.17: of each direction the cipher's key first, then the integrity's
+  it('of AES-CBC have an HMAC key behind the cipher key', () => {
+    const d = hex('01'.repeat(32));
+    const nonces = hex('02'.repeat(64));
+    const { fromInitiator, fromResponder } = childKeys(prfId.hmacSha256, new Secret(d), null, nonces, {
+      keyBits: 192,
+      authentication: 'hmac-sha-384',
+    });
+    const all = [fromInitiator, fromResponder].flatMap(({ key, authenticationKey }) => [
+      key.reveal(),
+      authenticationKey!.reveal(),
+    ]);
+    expect(all.map(({ length }) => length)).toEqual([24, 48, 24, 48]);
+    expect(Buffer.concat(all)).toEqual(Buffer.from(prfPlus(prfId.hmacSha256, d, nonces, 144)));
+    expect(fromInitiator.algorithm).toBe('aes-cbc-hmac-sha-384');
   });
 });
 

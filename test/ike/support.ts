@@ -74,7 +74,13 @@ export const hubVpn: IkeVpnConfig = {
   bindInterface: 'st0.1',
   gateway: 'hub-side',
   proposals: [
-    { name: 'e', encryptionAlgorithm: 'aes-256-gcm', lifetimeSeconds: 1800, lifetimeKilobytes: null },
+    {
+      name: 'e',
+      encryptionAlgorithm: 'aes-256-gcm',
+      authenticationAlgorithm: null,
+      lifetimeSeconds: 1800,
+      lifetimeKilobytes: null,
+    },
   ],
   perfectForwardSecrecy: null,
   trafficSelectors: [{ name: 'ts', localIp: prefix('0.0.0.0/0'), remoteIp: prefix('0.0.0.0/0') }],

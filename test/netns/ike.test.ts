@@ -38,6 +38,7 @@ describe.skipIf(missing !== undefined)(`strongSwan as a client${missing?.note ??
         connection('enb-256', { auth: 'enb-256' }),
         connection('stranger', { id: 'stranger.example.org' }),
         connection('cbc', { esp: 'aes256-sha256' }),
+        connection('cbc-192', { esp: 'aes192-sha256' }),
       ),
     );
   }, 60_000);
@@ -76,7 +77,7 @@ describe.skipIf(missing !== undefined)(`strongSwan as a client${missing?.note ??
     expect(after.routes.filter(({ protocol }) => protocol === 'ari-ts')).toEqual([]);
   }, 30_000);
 
-  it.each(['p384', 'enb-rsa', 'enb-256'])('%s', async (name) => {
+  it.each(['p384', 'enb-rsa', 'enb-256', 'cbc'])('%s', async (name) => {
     up(name);
     expect(await lab.ping()).toBe(1);
     down(name);
@@ -89,9 +90,9 @@ describe.skipIf(missing !== undefined)(`strongSwan as a client${missing?.note ??
       'no gateway expects the identity stranger.example.org [AUTHENTICATION_FAILED]',
     ],
     [
-      'cbc',
+      'cbc-192',
       'NO_PROP',
-      'has aes-256-gcm, aes-128-gcm for ESP, which the peer does not offer [NO_PROPOSAL_CHOSEN]',
+      'aes-128-cbc with hmac-sha-512 for ESP, which the peer does not offer [NO_PROPOSAL_CHOSEN]',
     ],
   ])('%s is refused: one notify, one line', async (name, notify, line) => {
     expect(lab.swanctl('--initiate', '--child', name).text).toContain(notify);

@@ -18,6 +18,7 @@ import type { Path } from '../problem.js';
 import type { ConfigDocument } from '../schema.js';
 import type { Context } from './context.js';
 import { fullName } from './context.js';
+import { algorithmsOf } from './esp-algorithms.js';
 import type { Reach } from './interfaces.js';
 
 type Ike = NonNullable<NonNullable<ConfigDocument['security']>['ike']>;
@@ -32,6 +33,8 @@ export function compileIkeGateways(context: Context, reach: Reach): IkeGatewayCo
   if (ike === undefined) return [];
   for (const [name, proposal] of Object.entries(ike.proposal))
     checkWeak(context, [...path, 'proposal', name], proposal);
+  for (const [name, proposal] of Object.entries(context.document.security?.ipsec?.proposal ?? {}))
+    algorithmsOf(context, ['security', 'ipsec', 'proposal', name], proposal);
   return Object.entries(ike.gateway).flatMap(([name, gateway]) => {
     const compiled = compileGateway(context, name, gateway, ike, reach);
     return compiled === undefined ? [] : [compiled];
@@ -485,6 +488,9 @@ export function compileIpsecPolicy(
       {
         name: each,
         encryptionAlgorithm: proposal['encryption-algorithm'],
+        authenticationAlgorithm: proposal['encryption-algorithm'].endsWith('-gcm')
+          ? null
+          : (proposal['authentication-algorithm'] ?? 'hmac-sha-256-128'),
         lifetimeSeconds: proposal['lifetime-seconds'] ?? limits.ike.childLifetimeSeconds,
         lifetimeKilobytes: proposal['lifetime-kilobytes'] ?? null,
       },

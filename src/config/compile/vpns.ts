@@ -19,6 +19,7 @@ import type { Path } from '../problem.js';
 import { pathText } from '../problem.js';
 import type { ConfigDocument } from '../schema.js';
 import type { Context } from './context.js';
+import { type Algorithms, algorithmsOf } from './esp-algorithms.js';
 import { compileIpsecPolicy } from './ike.js';
 import type { Reach } from './interfaces.js';
 
@@ -35,13 +36,6 @@ const keyBytes: Readonly<Record<EncryptionAlgorithm, number>> = {
   'aes-192-cbc': 24,
   'aes-256-cbc': 32,
 };
-
-/** What the keys of a VPN's SAs are for. */
-interface Algorithms {
-  readonly encryption: EncryptionAlgorithm;
-  /** null: AES-GCM */
-  readonly authentication: AuthenticationAlgorithm | null;
-}
 
 /** What may be there once in a file, by a text that stands for it, with the place that has it. */
 interface Taken {
@@ -312,32 +306,6 @@ function compileManual(
     ),
     outbound: compileSa(context, [...path, 'outbound'], manual.outbound, algorithms, taken),
   };
-}
-
-/** AES-CBC wants an HMAC over it, AES-GCM has none. SHA-1 is for those who say so. */
-function algorithmsOf(context: Context, path: Path, manual: ManualDocument): Algorithms {
-  const encryption = manual['encryption-algorithm'];
-  const authentication = manual['authentication-algorithm'];
-  const at = [...path, 'authentication-algorithm'];
-  if (encryption.endsWith('-gcm')) {
-    if (authentication !== undefined)
-      context.report(at, `${encryption} authenticates by itself; remove it`, 'key');
-    return { encryption, authentication: null };
-  }
-  if (authentication === undefined) {
-    context.report(at, `missing; ${encryption} wants one, e.g. hmac-sha-256-128`, 'key');
-    return { encryption, authentication: 'hmac-sha-256-128' };
-  }
-  if (authentication === 'hmac-sha1-96') {
-    if (manual['weak-algorithms']?.includes(authentication))
-      context.warn(at, 'hmac-sha1-96 is weak (RFC 8221); hmac-sha-256-128 is better, once the peer has it');
-    else
-      context.report(
-        at,
-        'hmac-sha1-96 is weak (RFC 8221); write hmac-sha-256-128, or allow it by name with weak-algorithms: hmac-sha1-96',
-      );
-  }
-  return { encryption, authentication };
 }
 
 function missing(context: Context, path: Path, key: 'gateway' | 'local-address'): string {

@@ -56,12 +56,16 @@ function saView(
   const vpn = state.config?.vpns.find(({ name }) => name === tunnel.name);
   const { encryptionAlgorithm = 'aes-256-gcm', authenticationAlgorithm = null } = vpn?.manual ?? {};
   const [cipher, bits, mode] = encryptionAlgorithm.split('-');
+  const hmac = child === undefined ? authenticationAlgorithm : child.suite.authentication;
   return {
     id: tunnel.id,
     vpn: tunnel.name,
     direction,
-    algorithm: child === undefined ? `${cipher}-${mode}-${bits}` : `aes-gcm-${child.suite.keyBits}`,
-    authentication: authenticationAlgorithm === null ? null : authentications[authenticationAlgorithm].hash,
+    algorithm:
+      child === undefined
+        ? `${cipher}-${mode}-${bits}`
+        : `aes-${hmac === null ? 'gcm' : 'cbc'}-${child.suite.keyBits}`,
+    authentication: hmac === null ? null : authentications[hmac].hash,
     spi: spi.toString(16).padStart(8, '0'),
     gateway: String(tunnel.gateway),
     port: tunnel.udp?.destinationPort ?? 500,
