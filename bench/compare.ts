@@ -12,15 +12,16 @@ export interface Change {
   readonly isClear: boolean;
 }
 
-/** Results that both reports have, in the order of the second. */
+/** Results that both reports have, with a value each, in the order of the second. */
 export function compare(before: Report, after: Report): Change[] {
   const old = new Map(before.results.map((result) => [result.id, result]));
   return after.results.flatMap((result) => {
     const was = old.get(result.id);
-    if (!was) return [];
-    const times = isLessBetter(result.unit) ? was.ours / result.ours : result.ours / was.ours;
-    const isClear = result.spread.low > was.spread.high || result.spread.high < was.spread.low;
-    return [{ id: result.id, unit: result.unit, before: was.ours, after: result.ours, times, isClear }];
+    if (!was?.spread || !result.spread) return [];
+    const [then, now] = [was.spread, result.spread];
+    const times = isLessBetter(result.unit) ? then.median / now.median : now.median / then.median;
+    const isClear = now.low > then.high || now.high < then.low;
+    return [{ id: result.id, unit: result.unit, before: then.median, after: now.median, times, isClear }];
   });
 }
 

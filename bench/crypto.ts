@@ -8,7 +8,7 @@ const isOfTheMix = (id: string) =>
 const ofTheMix = 2 * 2 * 6;
 
 /** Round by round; the lists are equally long. */
-function geometricMeans(lists: readonly (readonly number[])[]): number[] {
+function geometricMeans(lists: readonly Series['ours'][]): number[] {
   const [first = []] = lists;
   return first.map((_, round) => {
     const logarithms = lists.map((values) => Math.log(values[round] as number));

@@ -7,7 +7,9 @@ export interface Report {
   readonly results: readonly Result[];
 }
 
-export function figure(value: number): string {
+/** Null: the measurement found none. */
+export function figure(value: number | null): string {
+  if (value === null) return 'none';
   if (value === 0) return '0';
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 1 ? 2 : 3;
   return value.toFixed(digits);
@@ -23,7 +25,7 @@ export function environmentLine(env: Environment): string {
 export const heads = ['id', 'ours', '±', 'unit', 'cycles', 'against', 'times better'] as const;
 
 export function cells(result: Result): string[] {
-  const half = (result.spread.high - result.spread.low) / 2;
+  const half = result.spread === null ? null : (result.spread.high - result.spread.low) / 2;
   const cycles =
     result.cyclesPerByte !== undefined
       ? `${figure(result.cyclesPerByte)} /B`
@@ -32,6 +34,11 @@ export function cells(result: Result): string[] {
         : '';
   const peers = Object.entries(result.peers);
   const notes = [
+    ...(result.none === undefined
+      ? []
+      : [
+          `no loss-free rate found${result.ours === null ? '' : ` in ${result.none} of ${result.rounds} rounds`}`,
+        ]),
     ...(result.shares
       ? [`shares ${result.shares.map((share) => `${(share * 100).toFixed(1)} %`).join(' ')}`]
       : []),
@@ -43,7 +50,7 @@ export function cells(result: Result): string[] {
   return [
     result.id,
     figure(result.ours),
-    figure(half),
+    half === null ? '' : figure(half),
     result.unit,
     cycles,
     [...peers.map(([name, value]) => `${name} ${figure(value)}`), ...notes].join(', '),
@@ -90,10 +97,10 @@ function escapeHtml(text: string): string {
 /** A bar a contestant, ours first; the longest is 400 wide. */
 function plot(result: Result): string {
   const bars = [['penstock', result.ours] as const, ...Object.entries(result.peers)];
-  const most = Math.max(...bars.map(([, value]) => value));
+  const most = Math.max(...bars.map(([, value]) => value ?? 0));
   const rows = bars.map(([name, value], i) => {
     const y = i * 18;
-    const width = most > 0 ? (value / most) * 400 : 0;
+    const width = most > 0 ? ((value ?? 0) / most) * 400 : 0;
     const label = `${escapeHtml(name)} ${figure(value)}`;
     return `<rect x="0" y="${y}" width="${width.toFixed(1)}" height="14" class="${i === 0 ? 'own' : 'peer'}"/><text x="${(width + 6).toFixed(1)}" y="${y + 12}">${label}</text>`;
   });

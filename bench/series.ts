@@ -3,8 +3,9 @@ export interface Series {
   readonly id: string;
   /** of `ours` and `peers`, e.g. Gbit/s or ns/packet */
   readonly unit: string;
-  readonly ours: readonly number[];
-  readonly peers: Readonly<Record<string, readonly number[]>>;
+  /** null: a round that found none */
+  readonly ours: readonly (number | null)[];
+  readonly peers: Readonly<Record<string, readonly (number | null)[]>>;
   readonly cyclesPerByte?: readonly number[];
   readonly cyclesPerPacket?: readonly number[];
   /** of the core itself, which its changing frequency does not stretch; where perf may read them */
@@ -25,10 +26,12 @@ export interface Spread {
 export interface Result {
   readonly id: string;
   readonly unit: string;
-  /** median over the rounds */
-  readonly ours: number;
-  readonly spread: Spread;
-  readonly peers: Readonly<Record<string, number>>;
+  /** median over the rounds that found one; null: none did */
+  readonly ours: number | null;
+  readonly spread: Spread | null;
+  readonly peers: Readonly<Record<string, number | null>>;
+  /** rounds of ours that found none, where there are any */
+  readonly none?: number;
   /** how many times better than the peer, round by round: above 1 is better, whatever the unit */
   readonly ratio: Readonly<Record<string, Spread>>;
   readonly cyclesPerByte?: number;
@@ -55,6 +58,8 @@ export function quantile(values: readonly number[], share: number): number {
   return below + (above - below) * (at - Math.floor(at));
 }
 
+const found = (values: readonly (number | null)[]): number[] => values.filter((value) => value !== null);
+
 /** Median and the middle half, or, of a loaded machine, everything from least to most. */
 export function spread(values: readonly number[], isLoaded: boolean): Spread {
   return {
@@ -66,25 +71,30 @@ export function spread(values: readonly number[], isLoaded: boolean): Spread {
 
 export function summarise(series: Series, isLoaded: boolean): Result {
   const less = isLessBetter(series.unit);
-  const peers: Record<string, number> = {};
+  const peers: Record<string, number | null> = {};
   const ratio: Record<string, Spread> = {};
   for (const [name, values] of Object.entries(series.peers)) {
     if (values.length === 0) continue;
-    peers[name] = quantile(values, 0.5);
-    const pairs = values.slice(0, series.ours.length).map((peer, round) => {
-      const own = series.ours[round] as number;
-      return less ? peer / own : own / peer;
+    const theirs = found(values);
+    peers[name] = theirs.length === 0 ? null : quantile(theirs, 0.5);
+    const pairs = values.flatMap((peer, round) => {
+      const own = series.ours[round] ?? null;
+      if (peer === null || own === null) return [];
+      return [less ? peer / own : own / peer];
     });
-    ratio[name] = spread(pairs, isLoaded);
+    if (pairs.length > 0) ratio[name] = spread(pairs, isLoaded);
   }
-  const own = spread(series.ours, isLoaded);
+  const ours = found(series.ours);
+  const own = ours.length === 0 ? null : spread(ours, isLoaded);
+  const none = series.ours.length - ours.length;
   return {
     id: series.id,
     unit: series.unit,
-    ours: own.median,
+    ours: own === null ? null : own.median,
     spread: own,
     peers,
     ratio,
+    ...(none > 0 ? { none } : {}),
     ...(series.cyclesPerByte?.length ? { cyclesPerByte: quantile(series.cyclesPerByte, 0.5) } : {}),
     ...(series.cyclesPerPacket?.length ? { cyclesPerPacket: quantile(series.cyclesPerPacket, 0.5) } : {}),
     ...(series.coreCyclesPerPacket?.length

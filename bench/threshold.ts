@@ -31,7 +31,8 @@ export function parseThreshold(text: string): Threshold {
 export interface Verdict {
   readonly threshold: string;
   readonly id: string;
-  readonly value: number;
+  /** null: the measurement found none, which holds nothing */
+  readonly value: number | null;
   readonly holds: boolean;
 }
 
@@ -49,10 +50,12 @@ export function judge(thresholds: readonly Threshold[], results: readonly Result
   return thresholds.flatMap((threshold) => {
     const meant = results.filter((result) => isMeant(threshold, result));
     const verdicts = meant.flatMap((result) => {
-      const value = threshold.peer === undefined ? result.ours : result.ratio[threshold.peer]?.median;
-      return value === undefined
-        ? []
-        : [{ threshold: threshold.text, id: result.id, value, holds: threshold.holds(value) }];
+      if (threshold.peer !== undefined && !(threshold.peer in result.peers)) return [];
+      const value =
+        threshold.peer === undefined ? result.ours : (result.ratio[threshold.peer]?.median ?? null);
+      return [
+        { threshold: threshold.text, id: result.id, value, holds: value !== null && threshold.holds(value) },
+      ];
     });
     if (verdicts.length === 0) throw new RangeError(`--threshold ${threshold.text}: no result has this id`);
     return verdicts;

@@ -14,6 +14,7 @@
 //   io.PORT.echo.64        in and out by one port
 //     ….lossless           Mpps that pass with no more loss than --loss, found by halving below that
 //     ….p50, ….p99         us through the contestant at half of the first rate
+//                          all three null in a round in which no rate passed so
 //   io.PORT.esp.imix       Gbit/s of inner packets that are sealed on their way, AES-256-GCM, 100 tunnels,
 //   sessions
 //                          on. Peer "plain": the same packets in the same round, routed only
@@ -29,6 +30,7 @@
 
 #include <csignal>
 #include <functional>
+#include <limits>
 
 #include "io_generator.h"
 #include "io_node.h"
@@ -170,15 +172,17 @@ Packet packet(bool mix) {
   return made;
 }
 
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
 struct Figures {
-  double full = 0;      // packets a second that pass when more come than can
-  double lossless = 0;  // the highest rate found that passes with no more loss than allowed
-  double p50 = 0, p99 = 0;
+  double full = 0;          // packets a second that pass when more come than can
+  double lossless = kNone;  // the highest rate found that passes with no more loss than allowed
+  double p50 = kNone, p99 = kNone;
   bool generator_bound = false;
 };
 
 double percentile(std::vector<double>& values, double share) {
-  if (values.empty()) return 0;
+  if (values.empty()) return kNone;
   std::sort(values.begin(), values.end());
   return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1))];
 }
@@ -195,17 +199,26 @@ Figures measure(Generator& generator, const char* who) {
     figures.generator_bound |= trial.loss() <= arguments.loss;
   }
   figures.full = median(full);
-  double high = figures.full;
+  double low = 0, high = figures.full;
   double next = high * 0.9;
   for (unsigned i = 0; i < kHalvings; ++i) {
     const Trial trial = generator.run(next, arguments.seconds);
     if (trial.loss() <= arguments.loss) {
-      figures.lossless = std::max(figures.lossless, trial.rate());
+      low = std::max(low, trial.rate());
     } else {
       high = std::min(high, next);
     }
-    next = (figures.lossless + high) / 2;
+    next = (low + high) / 2;
   }
+  // Without one, half of the full load is overload, too, and its times are those of full queues.
+  if (low == 0) {
+    if (std::getenv("IO_BENCH_VERBOSE") != nullptr) {
+      std::fprintf(stderr, "%s: full load %.3f of %.3f Mpps passed, no loss-free rate found\n", who,
+                   figures.full * 1e-6, offered * 1e-6);
+    }
+    return figures;
+  }
+  figures.lossless = low;
   Trial half = generator.run(figures.full / 2, arguments.seconds);
   figures.p50 = percentile(half.microseconds, 0.5);
   figures.p99 = percentile(half.microseconds, 0.99);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -109,9 +110,17 @@ inline double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// What is not a number is none: null.
 inline void print_list(const char* name, const std::vector<double>& values) {
   std::printf("\"%s\":[", name);
-  for (size_t i = 0; i < values.size(); ++i) std::printf("%s%.6g", i > 0 ? "," : "", values[i]);
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) std::printf(",");
+    if (std::isnan(values[i])) {
+      std::printf("null");
+    } else {
+      std::printf("%.6g", values[i]);
+    }
+  }
   std::printf("]");
 }
 

@@ -58,6 +58,22 @@ describe('a summary', () => {
     expect(summarise(time, false).ratio['other']?.median).toBe(2);
   });
 
+  it('says when rounds found nothing, and makes no figure of them', () => {
+    const some = summarise({ ...time, ours: [30, null, 32], peers: { other: [60, 62, null] } }, false);
+    expect([some.ours, some.none, some.peers['other'], some.ratio['other']?.median]).toEqual([31, 1, 61, 2]);
+    const none = summarise({ ...time, ours: [null, null, null], peers: { other: [60, 62, 64] } }, false);
+    expect([none.ours, none.spread, none.peers, none.ratio]).toEqual([null, null, { other: 62 }, {}]);
+    expect(JSON.parse(JSON.stringify(none)).ours).toBeNull();
+    const text = (result: typeof none) => markdown(quiet, [{ title: '', method: '', results: [result] }]);
+    expect(text(some)).toContain('no loss-free rate found in 1 of 3 rounds');
+    expect(text(none)).toContain(
+      '| router.v4.64 | none |  | ns/packet |  | other 62.0, no loss-free rate found |  |',
+    );
+    expect(html(quiet, [{ title: '', method: '', results: [none] }])).toContain('penstock none');
+    expect(judge([parseThreshold('router.v4.64<=1000')], [none])[0]?.holds).toBe(false);
+    expect(judge([parseThreshold('router.v4.64<=1000')], [some])[0]?.holds).toBe(true);
+  });
+
   it('interpolates quantiles', () => {
     expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
     expect(quantile([7], 0.25)).toBe(7);
