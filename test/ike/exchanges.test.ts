@@ -55,6 +55,25 @@ describe('a tunnel by IKEv2', () => {
     expect(lab.right.tunnels.size).toBe(1);
   });
 
+  it.each([
+    ['aes-128-cbc', 'hmac-sha-256-128'],
+    ['aes-192-cbc', 'hmac-sha-384'],
+    ['aes-256-cbc', 'hmac-sha-512'],
+    ['aes-256-cbc', 'hmac-sha1-96'],
+  ] as const)('ESP with %s and %s', (encryptionAlgorithm, authenticationAlgorithm) => {
+    const proposals = [{ ...hubVpn.proposals[0]!, encryptionAlgorithm, authenticationAlgorithm }];
+    const lab = new Lab({
+      left: { gateways: [spoke], vpns: [{ ...spokeVpn, proposals }] },
+      right: { gateways: [hub], vpns: [{ ...hubVpn, proposals }] },
+    }).start();
+    expect(mismatches(lab)).toEqual([]);
+    const [child] = [...lab.right.engine.sas.values()].flatMap(({ children }) => children);
+    expect(child?.suite).toMatchObject({
+      keyBits: Number(encryptionAlgorithm.slice(4, 7)),
+      authentication: authenticationAlgorithm,
+    });
+  });
+
   it('asks for another group and gets it', () => {
     const lab = new Lab({
       left: {

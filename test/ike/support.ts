@@ -4,7 +4,7 @@ import type { IkeGatewayConfig, IkeProposalConfig, IkeVpnConfig } from '../../di
 import type { IkeEvent, SaAction } from '../../dist/ike/draft.js';
 import { type IkeAction, IkeEngine } from '../../dist/ike/engine.js';
 import { runJob } from '../../dist/ike/jobs.js';
-import type { ChildSa, IkePath, IkeSa } from '../../dist/ike/sa.js';
+import { type ChildSa, type EspKey, type IkePath, type IkeSa, wipeEspKey } from '../../dist/ike/sa.js';
 import { Address } from '../../dist/model/address.js';
 import { Prefix } from '../../dist/model/prefix.js';
 import { Secret } from '../../dist/model/secret.js';
@@ -148,13 +148,16 @@ export class End {
       if (key === undefined) throw new Error(`${this.name}: ${child.tunnel} keeps ${spi}, which it has not`);
       keys.set(spi, key);
     }
-    for (const { spi, key } of inbound) keys.set(spi, hex(key.reveal()));
+    for (const sa of inbound) keys.set(sa.spi, keyText(sa));
     const out =
-      outbound === null ? (before?.outbound ?? null) : { spi: outbound.spi, key: hex(outbound.key.reveal()) };
+      outbound === null ? (before?.outbound ?? null) : { spi: outbound.spi, key: keyText(outbound) };
     this.tunnels.set(child.tunnel, { inbound: keys, outbound: out, child, path, isEncapsulated });
-    for (const { key } of [...inbound, ...(outbound === null ? [] : [outbound])]) key.wipe();
+    for (const sa of [...inbound, ...(outbound === null ? [] : [outbound])]) wipeEspKey(sa);
   }
 }
+
+const keyText = ({ algorithm, key, authenticationKey }: EspKey) =>
+  [algorithm, hex(key.reveal()), authenticationKey === null ? '' : hex(authenticationKey.reveal())].join(' ');
 
 export interface Packet {
   readonly from: End;
