@@ -153,6 +153,7 @@ export class Faults {
   #hit(...ends: string[]): ReadonlySet<string> {
     const { gateways } = this.#options.topology;
     const own = ends.filter((end) => gateways.includes(end));
-    return new Set(own.length > 0 ? own : gateways);
+    const { peers } = this.#options.topology;
+    return new Set(own.length > 0 ? own.flatMap((name) => [name, peers.get(name) ?? name]) : gateways);
   }
 }

@@ -14,7 +14,7 @@ import { macOf } from './network.js';
 import { accountsOf, silentFlows, unaffectedLost } from './properties.js';
 import type { Scenario, ScenarioEvent } from './scenario.js';
 import { Sessions } from './sessions.js';
-import { accessLink, makeTopology, stationsNode, type Topology, type TopologySpec } from './topology.js';
+import { accessLink, floatingRoute, makeTopology, stationsNode, type Topology, type TopologySpec } from './topology.js';
 import { startMs, World, type WorldOptions } from './world.js';
 
 export interface RunOptions {
@@ -106,6 +106,9 @@ export class ScenarioRun {
       onPunt: (node, packet) => agreement?.receive(node, packet),
       onTell: (node, action) => sessions?.tell(node, action),
       onChange: () => sessions?.look(),
+      onSrg: (node, group, to) => {
+        if (group === 1) sessions?.floating(node, to);
+      },
       ...(tamper && { tamper }),
       ...(onReport && { onReport: (node, report) => onReport(this.world.nowMs, node, report) }),
     });
@@ -124,7 +127,12 @@ export class ScenarioRun {
     host('client', false, [stationsNode, 'ge-0/0/0']);
     for (const { name, config } of topology.nodes) world.addNode(name, config);
     host('server', true, ['internet', 'ge-0/0/0']);
-    sessions = new Sessions(world, { delayMs: linkDelayMs, holdMs: scenario.detection.holdMs, retryMs });
+    sessions = new Sessions(world, {
+      delayMs: linkDelayMs,
+      holdMs: scenario.detection.holdMs,
+      retryMs,
+      floatingOf: (gateway, router) => floatingRoute(topology, gateway, router),
+    });
     agreement = new Agreement(world, topology.stations, new Draws(seed, 'keys'), {
       retryMs: scenario.detection.deadPeerRetryMs,
       mostRetryMs: 1000,

@@ -4,7 +4,9 @@
  * at once when the process ended (its host says so), and after the hold time otherwise.
  */
 import type { Config } from '../config/config.js';
+import type { SrgStatus } from '../model/high-availability.js';
 import type { NodeAction, NodeEvent } from '../node/event.js';
+import type { Announcement } from '../routing/ari.js';
 import type { World } from './world.js';
 
 export interface SessionsOptions {
@@ -13,6 +15,8 @@ export interface SessionsOptions {
   readonly holdMs: number;
   /** until a session that was lost is tried again */
   readonly retryMs: number;
+  /** the address that a pair's active node has, as a router reaches it; null: the gateway stands alone */
+  readonly floatingOf: (gateway: string, router: string) => Announcement | null;
 }
 
 interface Session {
@@ -32,6 +36,9 @@ export class Sessions {
   readonly #world: World;
   readonly #options: SessionsOptions;
   readonly #sessions: Session[] = [];
+  readonly #statuses = new Map<string, SrgStatus>();
+  /** by router and prefix: whose word it goes by */
+  readonly #floats = new Map<string, string | null>();
 
   constructor(world: World, options: SessionsOptions) {
     this.#world = world;
@@ -80,6 +87,44 @@ export class Sessions {
         break;
       default:
     }
+  }
+
+  /**
+   * What a pair's nodes say of an address that one of them has (a floating one, in the instance of the router's trust
+   * side): the active node's word counts more than the backup's, as their routing protocol's metrics have it.
+   */
+  floating(gateway: string, status: SrgStatus): void {
+    this.#statuses.set(gateway, status);
+    for (const session of this.#sessions) if (session.gateway === gateway) this.#float(session.router, gateway);
+  }
+
+  /** A router goes by the best of what it hears of a pair. */
+  #float(router: string, of: string): void {
+    const mine = this.#options.floatingOf(of, router);
+    if (mine === null) return;
+    const { routingInstance, prefix } = mine;
+    const rank: Partial<Record<SrgStatus, number>> = { ACTIVE: 2, BACKUP: 1 };
+    const heard = this.#sessions
+      .filter((session) => session.router === router && session.open)
+      .flatMap(({ gateway }) => {
+        const own = this.#options.floatingOf(gateway, router);
+        if (own === null || !own.prefix.equals(prefix)) return [];
+        return [{ gateway, own, rank: rank[this.#statuses.get(gateway) ?? 'INIT'] ?? 0 }];
+      });
+    const best = heard.toSorted((a, b) => b.rank - a.rank)[0];
+    const key = `${router} ${prefix}`;
+    const now = best?.gateway ?? null;
+    if ((this.#floats.get(key) ?? null) === now) return;
+    const was = this.#floats.get(key);
+    this.#floats.set(key, now);
+    this.#world.time.after(this.#options.delayMs, () => {
+      if (this.#floats.get(key) !== now) return;
+      const event: NodeEvent =
+        best === undefined
+          ? { kind: 'routes-withdrawn', exporter: was!, routes: [{ routingInstance, prefix }] }
+          : { kind: 'routes-announced', exporter: best.gateway, routes: [best.own] };
+      this.#world.post(router, event);
+    });
   }
 
   /** Something may have changed about who is awake, and what joins them. */
@@ -136,6 +181,7 @@ export class Sessions {
     session.ends = [this.#world.incarnation(gateway), this.#world.incarnation(router)];
     this.#world.post(router, exporterOpened(gateway, this.#world.configOf(gateway)));
     this.#world.post(gateway, { kind: 'export-opened', router });
+    this.#float(router, gateway);
   }
 
   #close(session: Session): void {
@@ -145,6 +191,7 @@ export class Sessions {
     if (!session.open) return;
     session.open = false;
     this.#world.post(router, { kind: 'exporter-closed', exporter: gateway });
+    this.#float(router, gateway);
     this.look();
   }
 
@@ -171,7 +218,9 @@ export class Sessions {
   }
 }
 
-function exporterOpened(name: string, { interfaces }: Config): NodeEvent {
+/** A pair's addresses are those of both its nodes: their sessions say nothing of them. */
+function exporterOpened(name: string, { interfaces, highAvailability }: Config): NodeEvent {
+  if (highAvailability !== null) return { kind: 'exporter-opened', exporter: name, addresses: [] };
   const addresses = interfaces.flatMap(({ addresses: own }) => own.map(({ address }) => address));
   return { kind: 'exporter-opened', exporter: name, addresses };
 }

@@ -1,9 +1,10 @@
 /**
  * Topologies of the reference (scale-out IPsec, table 2): one or two routers that balance by ECMP or TLB, and behind
- * them standalone gateways. Pure: configurations, links and tunnels are functions of a few numbers.
+ * them standalone gateways, or pairs of them. Pure: configurations, links and tunnels are functions of a few numbers.
  *
  *   client ── enb ══ mx1 (mx2) ══ gw1 … gwN ══ mx1 (mx2) ══ internet ── server
  *
+ * A pair's nodes are gw1a and gw1b, with links between them for the ICL and the ICD.
  * enb is all base stations in one node: each has an outer address and a tunnel of its own, and the inner source address
  * decides which. internet is what is behind the routers. Every link has both families.
  */
@@ -13,13 +14,15 @@ import type { ConfigDocument } from '../config/schema.js';
 import type { Address } from '../model/address.js';
 import type { Prefix } from '../model/prefix.js';
 import type { Tunnel } from '../node/tunnel.js';
+import type { Announcement } from '../routing/ari.js';
 import { addressAt, prefixAt } from './addresses.js';
 
 export interface TopologySpec {
   readonly method: 'ecmp' | 'tlb';
   readonly routers: 1 | 2;
-  /** standalone ones */
+  /** standalone ones, or pairs */
   readonly gateways: number;
+  readonly pairs?: boolean;
   /** base stations, a tunnel each */
   readonly tunnels: number;
 }
@@ -45,7 +48,10 @@ export interface Topology {
   readonly links: readonly TopologyLink[];
   readonly stations: readonly Station[];
   readonly routers: readonly string[];
+  /** all of them; of a pair both nodes */
   readonly gateways: readonly string[];
+  /** node ids of a pair: its nodes, each with the other */
+  readonly peers: ReadonlyMap<string, string>;
 }
 
 export interface Station {
@@ -158,7 +164,8 @@ const trust = (r: number, unit: number) => ends(100, r, unit);
 const untrust = (r: number, unit: number) => ends(110, r, unit);
 const access = (r: number) => ends(120, r, 0);
 const internet = (r: number) => ends(130, r, 0);
-const realServiceAddress = (unit: number) => `10.10.10.${unit}`;
+const realServiceAddress = (unit: number) => `10.10.10.${4 * unit}`;
+const realServiceNetwork = (unit: number) => `10.10.10.${4 * unit}/30`;
 
 /** The hash of all groups of a router is by the peer's address, so that a tunnel stays together. */
 const bySource = {
@@ -179,6 +186,29 @@ const bySource = {
     },
   },
 };
+
+/** Of unit u: the two nodes of a pair, or the one that stands alone. Each has a place of its own on the routers' links. */
+export const nodesOf = (unit: number, isPair: boolean): { name: string; place: number }[] =>
+  isPair
+    ? [
+        { name: `gw${unit}a`, place: 2 * unit - 1 },
+        { name: `gw${unit}b`, place: 2 * unit },
+      ]
+    : [{ name: `gw${unit}`, place: unit }];
+export const iclLink = (unit: number) => `gw${unit}a--gw${unit}b-icl`;
+export const icdLink = (unit: number) => `gw${unit}a--gw${unit}b-icd`;
+/** What a router reaches a pair's active node by, in the instance of its trust side. */
+export function floatingRoute({ spec, gateways }: Topology, gateway: string, router: string): Announcement | null {
+  if (spec.pairs !== true) return null;
+  const place = gateways.indexOf(gateway) + 1;
+  const unit = Math.ceil(place / 2);
+  const r = Number(router.replace(/^mx/, ''));
+  return {
+    routingInstance: 'TRUST_VR',
+    prefix: prefixAt(realServiceAddress(unit), 0, 32),
+    nextHop: addressAt(trust(r, place).otherHop[0]),
+  };
+}
 
 export const routerName = (r: number) => `mx${r}`;
 export const gatewayName = (unit: number) => `gw${unit}`;
@@ -260,16 +290,29 @@ const firewall = (trusted: readonly string[], untrusted: readonly string[]) => (
   flow: { 'session-limit': sessionLimit },
 });
 
-export function gatewayConfig(unit: number, routers: number): Config {
+/** A gateway: its name, its place on the routers' links, and (of a pair) which of both nodes it is. */
+export function gatewayConfig(
+  unit: number,
+  routers: number,
+  { name, place }: { readonly name: string; readonly place: number } = nodesOf(unit, false)[0]!,
+  half: 1 | 2 | null = null,
+): Config {
   const numbers = Array.from({ length: routers }, (_, i) => i + 1);
-  const name = gatewayName(unit);
-  return compile({
-    system: { 'host-name': name, 'node-id': ((unit - 1) % 14) + 1 },
+  const zones = {
+    trusted: numbers.map((r) => `ge-0/0/${2 * r - 2}.0`),
+    untrusted: numbers.map((r) => `ge-0/0/${2 * r - 1}.0`),
+  };
+  const document = {
+    system: {
+      'host-name': name,
+      'node-id': half ?? ((unit - 1) % 14) + 1,
+      ...(half === null ? {} : { 'state-directory': 'state' }),
+    },
     interfaces: {
       ...Object.fromEntries(
         numbers.flatMap((r) => [
-          [`ge-0/0/${2 * r - 2}`, port(trustLink(routerName(r), name), ...trust(r, unit).other)],
-          [`ge-0/0/${2 * r - 1}`, port(untrustLink(routerName(r), name), ...untrust(r, unit).other)],
+          [`ge-0/0/${2 * r - 2}`, port(trustLink(routerName(r), name), ...trust(r, place).other)],
+          [`ge-0/0/${2 * r - 1}`, port(untrustLink(routerName(r), name), ...untrust(r, place).other)],
         ]),
       ),
       lo0: {
@@ -286,10 +329,10 @@ export function gatewayConfig(unit: number, routers: number): Config {
     },
     'routing-options': {
       ...routes({
-        '10.20.0.0/16': numbers.map((r) => trust(r, unit).routerHop[0]),
-        '2001:db8:20::/48': numbers.map((r) => trust(r, unit).routerHop[1]),
-        '0.0.0.0/0': numbers.map((r) => untrust(r, unit).routerHop[0]),
-        '::/0': numbers.map((r) => untrust(r, unit).routerHop[1]),
+        '10.20.0.0/16': numbers.map((r) => trust(r, place).routerHop[0]),
+        '2001:db8:20::/48': numbers.map((r) => trust(r, place).routerHop[1]),
+        '0.0.0.0/0': numbers.map((r) => untrust(r, place).routerHop[0]),
+        '::/0': numbers.map((r) => untrust(r, place).routerHop[1]),
       }),
       'auto-route-injection': {
         export: Object.fromEntries(
@@ -298,28 +341,108 @@ export function gatewayConfig(unit: number, routers: number): Config {
             {
               'control-socket': `/emulated/${routerName(r)}.sock`,
               'routing-instance': 'UNTRUST_VR',
-              'next-hop': [...untrust(r, unit).otherHop],
+              'next-hop': [...untrust(r, place).otherHop],
             },
           ]),
         ),
       },
     },
-    security: firewall(
-      numbers.map((r) => `ge-0/0/${2 * r - 2}.0`),
-      numbers.map((r) => `ge-0/0/${2 * r - 1}.0`),
-    ),
-  } as ConfigDocument);
+    security: firewall(zones.trusted, zones.untrusted),
+  };
+  return compile((half === null ? document : ofPair(document, unit, half)) as ConfigDocument);
+}
+
+const pairKeys = { 1: '5a', 2: '5b' } as const;
+
+/** The same as one node of a pair: SRG1 has the address that tunnels end at. */
+function ofPair<D extends { interfaces: object; security: ReturnType<typeof firewall> }>(
+  document: D,
+  unit: number,
+  half: 1 | 2,
+): object {
+  const peer = half === 1 ? 2 : 1;
+  const icl = `10.150.${unit}`;
+  const icd = `10.151.${unit}`;
+  const { zones, ...security } = document.security;
+  const place = nodesOf(unit, true)[half - 1]!.place;
+  return {
+    ...document,
+    chassis: {
+      'high-availability': {
+        'local-id': { id: half, 'local-ip': `${icl}.${half}`, 'local-forwarding-ip': `${icd}.${half}` },
+        'peer-id': {
+          [peer]: {
+            'peer-ip': `${icl}.${peer}`,
+            interface: 'ge-0/1/0',
+            'vpn-profile': 'ICL',
+            'liveness-detection': { 'minimum-interval': 100, multiplier: 3 },
+            'peer-forwarding-ip': {
+              ip: `${icd}.${peer}`,
+              interface: 'ge-0/1/1.0',
+              'liveness-detection': { 'minimum-interval': 400, multiplier: 5 },
+            },
+          },
+        },
+        'services-redundancy-group': {
+          1: {
+            'peer-id': peer,
+            'activeness-probe': {
+              'dest-ip': trust(1, place).routerHop[0],
+              'src-ip': realServiceAddress(unit),
+              'minimum-interval': 200,
+              multiplier: 3,
+            },
+            'prefix-list': { floating: null },
+            'managed-services': ['ipsec'],
+            'activeness-priority': half === 1 ? 200 : 100,
+          },
+        },
+      },
+    },
+    interfaces: {
+      ...document.interfaces,
+      'ge-0/1/0': port(iclLink(unit), `${icl}.${half}/24`, `fd00:150:${unit}::${half}/64`),
+      'ge-0/1/1': port(icdLink(unit), `${icd}.${half}/24`, `fd00:151:${unit}::${half}/64`),
+    },
+    'policy-options': {
+      'prefix-list': {
+        floating: [`${virtual.inet}/32`, `${virtual.inet6}/128`, `${realServiceAddress(unit)}/32`],
+      },
+    },
+    security: {
+      ...security,
+      ipsec: {
+        vpn: {
+          ICL: {
+            'ha-link-encryption': true,
+            manual: {
+              'encryption-algorithm': 'aes-256-gcm',
+              inbound: [{ spi: 0x900 + half, key: { hex: pairKeys[half].repeat(36) } }],
+              outbound: { spi: 0x900 + peer, key: { hex: pairKeys[peer].repeat(36) } },
+            },
+          },
+        },
+      },
+      zones: {
+        'security-zone': {
+          ...zones['security-zone'],
+          ha: { interfaces: ['ge-0/1/0', 'ge-0/1/1'] },
+        },
+      },
+    },
+  };
 }
 
 /** The router with links to `all` gateways, of which `members` share the traffic. */
 export function routerConfig(
-  { method }: Pick<TopologySpec, 'method'>,
+  { method, pairs: isPair = false }: Pick<TopologySpec, 'method' | 'pairs'>,
   r: number,
   all: number,
   members: readonly number[],
 ): Config {
   const name = routerName(r);
   const units = Array.from({ length: all }, (_, i) => i + 1);
+  const places = units.flatMap((unit) => nodesOf(unit, isPair));
   const filter = method === 'tlb' ? 'IPSEC_LB' : undefined;
   const toGateways = {
     [`${virtual.inet}/32`]: members.map((unit) => trust(r, unit).otherHop[0]),
@@ -332,29 +455,33 @@ export function routerConfig(
       xe0: port(internetLink(name), ...internet(r).router),
       lo0: { unit: { 0: { family: { inet: { address: [`10.10.10.${250 + r}/32`] } } } } },
       ...Object.fromEntries(
-        units.flatMap((unit) => [
-          [`ae${unit}`, port(trustLink(name, gatewayName(unit)), ...trust(r, unit).router)],
-          [`xe${unit}`, port(untrustLink(name, gatewayName(unit)), ...untrust(r, unit).router)],
+        places.flatMap(({ name: gateway, place }) => [
+          [`ae${place}`, port(trustLink(name, gateway), ...trust(r, place).router)],
+          [`xe${place}`, port(untrustLink(name, gateway), ...untrust(r, place).router)],
         ]),
       ),
     },
     'routing-instances': {
       TRUST_VR: {
         'instance-type': 'virtual-router',
-        interface: ['ae0', 'lo0', ...units.map((unit) => `ae${unit}`)],
+        interface: ['ae0', 'lo0', ...places.map(({ place }) => `ae${place}`)],
         'routing-options': routes({
           '10.20.0.0/16': [access(r).otherHop[0]],
           '2001:db8:20::/48': [access(r).otherHop[1]],
           ...(method === 'ecmp'
             ? toGateways
             : Object.fromEntries(
-                units.map((unit) => [`${realServiceAddress(unit)}/32`, [trust(r, unit).otherHop[0]]]),
+                // where a pair's is, its nodes say; until they do it is the first one's
+                units.map((unit) => [
+                  isPair ? realServiceNetwork(unit) : `${realServiceAddress(unit)}/32`,
+                  [trust(r, nodesOf(unit, isPair)[0]!.place).otherHop[0]],
+                ]),
               )),
         }),
       },
       UNTRUST_VR: {
         'instance-type': 'virtual-router',
-        interface: ['xe0', ...units.map((unit) => `xe${unit}`)],
+        interface: ['xe0', ...places.map(({ place }) => `xe${place}`)],
         'routing-options': routes({
           '203.0.113.0/24': [internet(r).otherHop[0]],
           '2001:db8:ffff::/48': [internet(r).otherHop[1]],
@@ -411,20 +538,31 @@ function balancer(members: readonly number[]) {
   };
 }
 
-/** Throws RangeError for what the reference does not have either: two routers that balance by ECMP. */
+/** Throws RangeError for what the reference does not have either: ECMP with two routers, or with pairs. */
 export function makeTopology(spec: TopologySpec): Topology {
-  if (spec.method === 'ecmp' && spec.routers === 2)
-    throw new RangeError('two routers balance by TLB; with ECMP there is one (table 2 of the reference)');
+  const { pairs: isPair = false } = spec;
+  if (spec.method === 'ecmp' && (spec.routers === 2 || isPair))
+    throw new RangeError('two routers, and pairs, are balanced by TLB (table 2 of the reference)');
   const routerNumbers = Array.from({ length: spec.routers }, (_, i) => i + 1);
   const units = Array.from({ length: spec.gateways }, (_, i) => i + 1);
   const stations = Array.from({ length: spec.tunnels }, (_, number) => stationOf(number));
   const routers = routerNumbers.map(routerName);
-  const gateways = units.map(gatewayName);
+  const nodes = units.map((unit) => nodesOf(unit, isPair));
+  const gateways = nodes.flat().map(({ name }) => name);
+  const halves = (isPair ? [1, 2] : [null]) as (1 | 2 | null)[];
   return {
     spec,
     stations,
     routers,
     gateways,
+    peers: new Map(
+      isPair
+        ? nodes.flatMap(([a, b]) => [
+            [a!.name, b!.name],
+            [b!.name, a!.name],
+          ])
+        : [],
+    ),
     nodes: [
       { name: stationsNode, role: 'stations', config: stationsConfig(stations, spec.routers) },
       ...routerNumbers.map((r) => ({
@@ -432,11 +570,13 @@ export function makeTopology(spec: TopologySpec): Topology {
         role: 'router' as const,
         config: routerConfig(spec, r, spec.gateways, units),
       })),
-      ...units.map((unit) => ({
-        name: gatewayName(unit),
-        role: 'gateway' as const,
-        config: gatewayConfig(unit, spec.routers),
-      })),
+      ...units.flatMap((unit) =>
+        nodesOf(unit, isPair).map((node, i) => ({
+          name: node.name,
+          role: 'gateway' as const,
+          config: gatewayConfig(unit, spec.routers, node, halves[i]!),
+        })),
+      ),
       { name: internetNode, role: 'internet', config: internetConfig(spec.routers) },
     ],
     links: [
@@ -448,6 +588,14 @@ export function makeTopology(spec: TopologySpec): Topology {
           { name: untrustLink(router, gateway), ends: [router, gateway] as const },
         ]),
       ),
+      ...(isPair
+        ? units.flatMap((unit) =>
+            [iclLink(unit), icdLink(unit)].map((name) => ({
+              name,
+              ends: [`gw${unit}a`, `gw${unit}b`] as const,
+            })),
+          )
+        : []),
       ...routers.map((router) => ({ name: internetLink(router), ends: [router, internetNode] as const })),
       { name: serverLink, ends: [internetNode, 'server'] },
     ],

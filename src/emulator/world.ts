@@ -6,10 +6,14 @@
 import type { Config } from '../config/config.js';
 import { NodeDriver } from '../node/drive.js';
 import type { NodeAction, NodeEvent, PortBinding, Report } from '../node/event.js';
+import type { SrgStatus } from '../model/high-availability.js';
+import { echoAnswer } from '../node/echoes.js';
 import { nextDeadline } from '../node/groups.js';
 import { performNative } from '../node/native-actions.js';
 import { NeighbourWatch } from '../node/neighbour-watch.js';
 import type { NodeState } from '../node/state.js';
+import { PairSync } from '../node/sync.js';
+import { manualTunnels } from '../node/tunnel.js';
 import { type CounterName, counters as definitions } from '../pipeline/counters.js';
 import {
   type HostOptions,
@@ -38,6 +42,8 @@ export interface WorldOptions {
   readonly onPunt?: (node: string, packet: Uint8Array) => void;
   /** what nodes tell one another outside of packets: see sessions.ts */
   readonly onTell?: (node: string, action: NodeAction) => void;
+  /** a services redundancy group of a node has another status */
+  readonly onSrg?: (node: string, group: number, to: SrgStatus) => void;
   /** whether a node runs, or a link carries, may have changed */
   readonly onChange?: () => void;
 }
@@ -60,6 +66,12 @@ interface WorldNode {
   /** grows with every start; what an earlier life asked for is not done any more */
   incarnation: number;
   deadline: { atMs: number; cancel: () => void } | null;
+  /** of a pair, while the node lives */
+  pair: PairSync | null;
+  pairTick: (() => void) | null;
+  iclUp: boolean;
+  /** what is on its disk: the last generation */
+  readonly disk: { generation: number };
   skew: { offsetNs: number; gainedPpm: number; fromNs: number };
 }
 
@@ -76,6 +88,8 @@ const startNs = 1_000_000_000;
 /** what the clock shows when a world begins */
 export const startMs = startNs / 1e6;
 const collectMs = 1000;
+/** a pair's numbers are looked at no more often: each look costs as much as many packets */
+const leastPairTickMs = 50;
 /** where the smallest world has its neighbours */
 const neighbourLimit = 64;
 
@@ -121,6 +135,10 @@ export class World {
       waiting: [],
       incarnation: 0,
       deadline: null,
+      pair: null,
+      pairTick: null,
+      iclUp: false,
+      disk: { generation: 0 },
       skew: { offsetNs: 0, gainedPpm: 0, fromNs: startNs },
     };
     this.#nodes.set(name, node);
@@ -163,6 +181,11 @@ export class World {
       if (time.runNext()) continue;
       if (time.nowNs >= untilNs) return;
     }
+  }
+
+  /** What keeps a node of a pair in step with the other; null: it is of none, or does not live. */
+  pairOf(name: string): PairSync | null {
+    return this.#of(name).pair;
   }
 
   /** Milliseconds since the start. */
@@ -405,9 +428,38 @@ export class World {
   }
 
   #configure(node: WorldNode): void {
-    const seed = new Draws(this.#options.seed, `${node.name} ${node.incarnation}`).next();
-    const setup = { ports: node.ports, workers: 1, seed };
-    this.#post(node, [{ kind: 'configured', config: node.config, setup }]);
+    const draws = new Draws(this.#options.seed, `${node.name} ${node.incarnation}`);
+    const { config, disk } = node;
+    if (config.highAvailability !== null && node.pair === null) disk.generation++;
+    const setup = { ports: node.ports, workers: 1, seed: draws.next(), generation: disk.generation };
+    this.#post(node, [{ kind: 'configured', config, setup }]);
+    if (config.highAvailability === null) return;
+    if (node.pair !== null) {
+      node.pair.configure(config);
+      return;
+    }
+    const { incarnation } = node;
+    node.pair = new PairSync(
+      {
+        plane: this.plane,
+        node: node.index,
+        session: draws.next(),
+        nowMs: () => this.#localMs(node),
+        state: () => node.driver.state,
+        post: (...events) => {
+          if (node.incarnation === incarnation) this.#post(node, events);
+        },
+        originate: (instance, packets) => this.plane.originate(node.index, instance, packets),
+        generation: () => disk.generation,
+        claimGeneration: () => ++disk.generation,
+        log: () => {},
+      },
+      config,
+    );
+    // of its configuration, that of the interchassis link among them
+    const tunnels = manualTunnels(config, disk.generation, () => BigInt(disk.generation) << 20n);
+    this.#post(node, [{ kind: 'tunnels-keyed', tunnels }]);
+    this.#tickPair(node);
   }
 
   #bind(name: string, link: string, index: number): void {
@@ -422,6 +474,23 @@ export class World {
   #post(node: WorldNode, events: readonly NodeEvent[]): void {
     node.driver.post(...events);
     this.#watchDeadline(node);
+    const iclUp = node.driver.state.bfd.get('icl')?.up === true;
+    if (node.iclUp && !iclUp) node.pair?.linkDown();
+    node.iclUp = iclUp;
+  }
+
+  /** The pair's part has something to do by its own clock. */
+  #tickPair(node: WorldNode): void {
+    const { pair, incarnation } = node;
+    node.pairTick?.();
+    node.pairTick = null;
+    if (pair === null || !this.isAwake(node.name)) return;
+    pair.tick();
+    const waitMs = Math.max(leastPairTickMs, pair.nextDeadlineMs() - this.#localMs(node));
+    if (!Number.isFinite(waitMs)) return;
+    node.pairTick = this.time.after(waitMs, () => {
+      if (node.incarnation === incarnation) this.#tickPair(node);
+    });
   }
 
   #watchDeadline(node: WorldNode): void {
@@ -447,6 +516,13 @@ export class World {
       case 'tell-superseded':
         this.#options.onTell?.(node.name, action);
         return [];
+      case 'srg-hello':
+        node.pair?.srgHello(action.hello);
+        return [];
+      case 'srg-changed':
+        node.pair?.srgChanged(action.id, action.from, action.to);
+        this.#options.onSrg?.(node.name, action.id, action.to);
+        return [];
       case 'report':
         this.#options.onReport?.(node.name, action.report);
         return [];
@@ -466,6 +542,10 @@ export class World {
     if (node.life === 'dead' || node.life === 'off') return;
     node.life = life;
     node.incarnation++;
+    node.pair = null;
+    node.pairTick?.();
+    node.pairTick = null;
+    node.iclUp = false;
     node.deadline?.cancel();
     node.deadline = null;
     this.plane.setNodeRunning(node.index, 'shut');
@@ -476,6 +556,7 @@ export class World {
     const events = node.waiting.splice(0);
     if (events.length > 0) this.#post(node, events);
     this.#look(node);
+    this.#tickPair(node);
   }
 
   /** A link is up while nobody took it down and both its ends have power. */
@@ -499,7 +580,10 @@ export class World {
     for (const { node: index, packet } of this.plane.takePunts(1024) as Punt[]) {
       const node = this.#byIndex.get(index);
       if (node === undefined || node.index !== index || !this.isAwake(node.name)) continue;
-      this.#options.onPunt?.(node.name, packet.subarray(linkHeaderBytes));
+      const echo = node.pair === null ? null : echoAnswer(packet);
+      if (echo !== null) this.#post(node, [echo]);
+      else if (node.pair?.receivePacket(packet) === true) this.#tickPair(node);
+      else this.#options.onPunt?.(node.name, packet.subarray(linkHeaderBytes));
     }
   }
 
