@@ -135,7 +135,7 @@ export class Agreement {
   }
 
   #asked(gateway: string, { station }: Peer, kind: Kind, id: number): void {
-    if (this.#deaf.has(gateway)) return;
+    if (this.#deaf.has(gateway) || !this.#isActive(gateway)) return;
     const answer = (what: Kind) =>
       this.#send(gateway, what, station.number, id, station.virtual.bytes, station.outer.bytes);
     switch (kind) {
@@ -227,6 +227,12 @@ export class Agreement {
       if (sequence === peer.arrived) this.#ask(peer, 'asking');
       peer.arrived = sequence;
     });
+  }
+
+  /** A pair's node answers while its group is ACTIVE there. */
+  #isActive(gateway: string): boolean {
+    const { config, srgs } = this.#world.state(gateway);
+    return config?.highAvailability === null || srgs.get(1)?.status === 'ACTIVE';
   }
 
   #has(gateway: string, id: number): boolean {

@@ -15,6 +15,9 @@ export interface FaultsOptions {
   readonly quality: LinkQuality;
 }
 
+/** The number of the gateway, or pair, that a node is of. */
+const unitOf = (name: string) => Number(/\d+/.exec(name)?.[0]);
+
 /** How long a node takes to start again, where the event does not say. */
 const rebootMs = 5000;
 const restartMs = 2000;
@@ -28,7 +31,7 @@ export class Faults {
 
   constructor(options: FaultsOptions) {
     this.#options = options;
-    this.#members = options.topology.gateways.map((_, i) => i + 1);
+    this.#members = Array.from({ length: options.topology.spec.gateways }, (_, i) => i + 1);
   }
 
   /** Returns the gateways that are hit. Throws RangeError when the topology does not have what it names. */
@@ -92,13 +95,13 @@ export class Faults {
         world.restartControl(fault.node);
         return this.#hit(fault.node);
       case 'members': {
-        const hit = topology.gateways.filter((_, i) => {
-          const was = this.#members.includes(i + 1);
-          return was !== fault.members.includes(i + 1);
+        const hit = topology.gateways.filter((name) => {
+          const unit = unitOf(name);
+          return this.#members.includes(unit) !== fault.members.includes(unit);
         });
         this.#setMembers(fault.members);
         if (fault.forMs !== undefined) {
-          const all = topology.gateways.map((_, i) => i + 1);
+          const all = Array.from({ length: topology.spec.gateways }, (_, i) => i + 1);
           this.#until('members', fault.forMs, () => this.#setMembers(all));
         }
         return new Set(hit);
@@ -127,7 +130,7 @@ export class Faults {
     const { world, topology } = this.#options;
     this.#members = members;
     topology.routers.forEach((router, i) => {
-      world.configure(router, routerConfig(topology.spec, i + 1, topology.gateways.length, members));
+      world.configure(router, routerConfig(topology.spec, i + 1, topology.spec.gateways, members));
     });
   }
 

@@ -14,7 +14,14 @@ import { macOf } from './network.js';
 import { accountsOf, silentFlows, unaffectedLost } from './properties.js';
 import type { Scenario, ScenarioEvent } from './scenario.js';
 import { Sessions } from './sessions.js';
-import { accessLink, floatingRoute, makeTopology, stationsNode, type Topology, type TopologySpec } from './topology.js';
+import {
+  accessLink,
+  floatingRoute,
+  makeTopology,
+  stationsNode,
+  type Topology,
+  type TopologySpec,
+} from './topology.js';
 import { startMs, World, type WorldOptions } from './world.js';
 
 export interface RunOptions {

@@ -21,7 +21,9 @@ export const combinations = {
   ecmp: { method: 'ecmp', routers: 1 },
   tlb: { method: 'tlb', routers: 1 },
   'tlb-dual': { method: 'tlb', routers: 2 },
-} as const satisfies Record<string, Pick<TopologySpec, 'method' | 'routers'>>;
+  'tlb-pair': { method: 'tlb', routers: 1, pairs: true },
+  'tlb-dual-pair': { method: 'tlb', routers: 2, pairs: true },
+} as const satisfies Record<string, Pick<TopologySpec, 'method' | 'routers' | 'pairs'>>;
 export type Combination = keyof typeof combinations;
 const combinationNames = Object.keys(combinations) as Combination[];
 
@@ -72,7 +74,9 @@ type EventDocument = z.infer<typeof event>;
 export const scenarioSchema = f.section({
   description: f.text('what is tried').optional(),
   topology: f.section({
-    combinations: f.list(f.word(['ecmp', 'tlb', 'tlb-dual']), 'combinations').optional(),
+    combinations: f
+      .list(f.word(['ecmp', 'tlb', 'tlb-dual', 'tlb-pair', 'tlb-dual-pair']), 'combinations')
+      .optional(),
     gateways: f.integer({ least: 1, most: 64 }).optional(),
     tunnels: f.integer({ least: 1, most: 4096 }).optional(),
   }),
@@ -132,7 +136,7 @@ export function checkScenario(text: string, file: string): CheckedScenarios {
   const name = file.replace(/^.*\//, '').replace(/\.ya?ml$/, '');
   const wanted = document.topology.combinations ?? combinationNames;
   const scenarios = wanted.map((combination) => {
-    const spec = {
+    const spec: TopologySpec = {
       ...combinations[combination],
       gateways: document.topology.gateways ?? 3,
       tunnels: document.topology.tunnels ?? 12,
@@ -159,6 +163,11 @@ class Check {
     this.#report(path, message);
   }
 
+  /** In a scenario for pairs, too, gw2 is the one that is active at first: gw2a. */
+  called(name: string): string {
+    return this.#topology.spec.pairs === true ? name.replace(/\bgw(\d+)(?![\dab])/g, 'gw$1a') : name;
+  }
+
   node(path: Path, name: string): void {
     const names = this.#topology.nodes.map((entry) => entry.name);
     if (!names.includes(name)) this.#missing(path, 'node', name, names);
@@ -181,7 +190,7 @@ class Check {
   }
 
   get gateways(): number {
-    return this.#topology.gateways.length;
+    return this.#topology.spec.gateways;
   }
 
   #missing(path: Path, kind: string, name: string, names: readonly string[]): void {
@@ -191,7 +200,7 @@ class Check {
 
 function compile(name: string, topology: TopologySpec, document: ScenarioDocument, check: Check): Scenario {
   const { default: all, ...links } = document.links ?? {};
-  for (const link of Object.keys(links)) check.link(['links', link], link);
+  for (const link of Object.keys(links)) check.link(['links', link], check.called(link));
   const { detection = {} } = document;
   const durationMs = document.duration * 1000;
   const classes = Object.entries(document.traffic).map(
@@ -216,7 +225,7 @@ function compile(name: string, topology: TopologySpec, document: ScenarioDocumen
     name,
     topology,
     quality: qualityOf(all ?? { rate: 1000, delay: 0.5 }),
-    links: Object.fromEntries(Object.entries(links).map(([link, of]) => [link, qualityOf(of)])),
+    links: Object.fromEntries(Object.entries(links).map(([link, of]) => [check.called(link), qualityOf(of)])),
     warmUpMs: (document['warm-up'] ?? 3) * 1000,
     durationMs,
     detection: {
@@ -270,36 +279,42 @@ const ofRouters = ['routing-restart', 'graceful-restart', 'tlb-restart', 'switch
 
 function faultOf(entry: EventDocument, path: Path, check: Check): Fault | null {
   const { at: _, for: __, ...faults } = entry;
-  const given = Object.keys(faults) as (keyof typeof faults)[];
-  if (given.length !== 1) {
-    const what = given.length === 0 ? 'nothing happens' : `${given.join(' and ')} at once`;
+  const happening = Object.keys(faults) as (keyof typeof faults)[];
+  if (happening.length !== 1) {
+    const what = happening.length === 0 ? 'nothing happens' : `${happening.join(' and ')} at once`;
     check.problem(path, `${what}; write one thing that happens, e.g. { at: 5, kill: gw2, for: 5 }`);
     return null;
   }
   for (const kind of ofNodes) {
-    const name = faults[kind];
-    if (name === undefined) continue;
+    const given = faults[kind];
+    if (given === undefined) continue;
+    const name = check.called(given);
     check.node([...path, kind], name);
     return { kind, node: name };
   }
   for (const kind of ofGateways) {
-    const name = faults[kind];
-    if (name === undefined) continue;
+    const given = faults[kind];
+    if (given === undefined) continue;
+    const name = check.called(given);
     check.gateway([...path, kind], name);
     return { kind, node: name };
   }
   for (const kind of ofRouters) {
-    const name = faults[kind];
-    if (name === undefined) continue;
+    const given = faults[kind];
+    if (given === undefined) continue;
+    const name = check.called(given);
     check.router([...path, kind], name);
     return { kind, node: name };
   }
   if (faults['link-down'] !== undefined) {
-    check.link([...path, 'link-down'], faults['link-down']);
-    return { kind: 'link-down', link: faults['link-down'] };
+    const link = check.called(faults['link-down']);
+    check.link([...path, 'link-down'], link);
+    return { kind: 'link-down', link };
   }
   if (faults['one-way-loss'] !== undefined) {
-    const { link, from } = faults['one-way-loss'];
+    const [link, from] = [faults['one-way-loss'].link, faults['one-way-loss'].from].map((name) =>
+      check.called(name),
+    ) as [string, string];
     const ends = check.link([...path, 'one-way-loss', 'link'], link);
     if (ends.length > 0 && !ends.includes(from))
       check.problem(
@@ -309,12 +324,14 @@ function faultOf(entry: EventDocument, path: Path, check: Check): Fault | null {
     return { kind: 'one-way-loss', link, from };
   }
   if (faults['link-quality'] !== undefined) {
-    const { link, quality: of } = faults['link-quality'];
+    const { quality: of } = faults['link-quality'];
+    const link = check.called(faults['link-quality'].link);
     check.link([...path, 'link-quality', 'link'], link);
     return { kind: 'link-quality', link, quality: qualityOf(of) };
   }
   if (faults['clock-skew'] !== undefined) {
-    const { node: name, ahead, gains } = faults['clock-skew'];
+    const { node, ahead, gains } = faults['clock-skew'];
+    const name = check.called(node);
     check.node([...path, 'clock-skew', 'node'], name);
     return { kind: 'clock-skew', node: name, offsetMs: ahead ?? 0, gainedPpm: gains ?? 0 };
   }

@@ -95,7 +95,8 @@ export class Sessions {
    */
   floating(gateway: string, status: SrgStatus): void {
     this.#statuses.set(gateway, status);
-    for (const session of this.#sessions) if (session.gateway === gateway) this.#float(session.router, gateway);
+    for (const session of this.#sessions)
+      if (session.gateway === gateway) this.#float(session.router, gateway);
   }
 
   /** A router goes by the best of what it hears of a pair. */

@@ -198,7 +198,11 @@ export const nodesOf = (unit: number, isPair: boolean): { name: string; place: n
 export const iclLink = (unit: number) => `gw${unit}a--gw${unit}b-icl`;
 export const icdLink = (unit: number) => `gw${unit}a--gw${unit}b-icd`;
 /** What a router reaches a pair's active node by, in the instance of its trust side. */
-export function floatingRoute({ spec, gateways }: Topology, gateway: string, router: string): Announcement | null {
+export function floatingRoute(
+  { spec, gateways }: Topology,
+  gateway: string,
+  router: string,
+): Announcement | null {
   if (spec.pairs !== true) return null;
   const place = gateways.indexOf(gateway) + 1;
   const unit = Math.ceil(place / 2);
@@ -365,6 +369,7 @@ function ofPair<D extends { interfaces: object; security: ReturnType<typeof fire
   const icd = `10.151.${unit}`;
   const { zones, ...security } = document.security;
   const place = nodesOf(unit, true)[half - 1]!.place;
+  const routerSide = Object.keys(document.interfaces).filter((name) => name.startsWith('ge-0/0/'));
   return {
     ...document,
     chassis: {
@@ -391,6 +396,21 @@ function ofPair<D extends { interfaces: object; security: ReturnType<typeof fire
               'src-ip': realServiceAddress(unit),
               'minimum-interval': 200,
               multiplier: 3,
+            },
+            // with all links to a router, or one of each side to two, it serves on
+            monitor: {
+              'srg-threshold': 100,
+              'monitor-object': {
+                routers: {
+                  'object-threshold': 100,
+                  interface: {
+                    threshold: 100,
+                    'interface-name': Object.fromEntries(
+                      routerSide.map((name) => [name, { weight: 200 / routerSide.length }]),
+                    ),
+                  },
+                },
+              },
             },
             'prefix-list': { floating: null },
             'managed-services': ['ipsec'],

@@ -4,10 +4,10 @@
  * that happens is a function of the options and of what is called when.
  */
 import type { Config } from '../config/config.js';
-import { NodeDriver } from '../node/drive.js';
-import type { NodeAction, NodeEvent, PortBinding, Report } from '../node/event.js';
 import type { SrgStatus } from '../model/high-availability.js';
+import { NodeDriver } from '../node/drive.js';
 import { echoAnswer } from '../node/echoes.js';
+import type { NodeAction, NodeEvent, PortBinding, Report } from '../node/event.js';
 import { nextDeadline } from '../node/groups.js';
 import { performNative } from '../node/native-actions.js';
 import { NeighbourWatch } from '../node/neighbour-watch.js';
