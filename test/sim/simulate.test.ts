@@ -167,8 +167,11 @@ describe('scenarios that are shipped', () => {
     const { scenarios, problems } = checkScenario(readFileSync(new URL(file, directory), 'utf8'), file);
     expect(problems).toEqual([]);
     for (const { combination, scenario: of } of scenarios!) {
-      // a tenth of the traffic: the rest costs time and shows nothing more
-      const traffic = of.traffic.map((each) => ({ ...each, packetsPerSecond: each.packetsPerSecond / 10 }));
+      // a pair costs ten times as much: all of them with PENSTOCK_SIMULATIONS=100
+      const isShort = runs < 100 && combination.includes('pair');
+      if (isShort && (combination !== 'tlb-pair' || !/^(gateway-kill|pair-|interchassis)/.test(file))) continue;
+      // a part of the traffic: the rest costs time and shows nothing more
+      const traffic = of.traffic.map((each) => ({ ...each, packetsPerSecond: each.packetsPerSecond / 4 }));
       const { violations } = runScenario({ scenario: { ...of, traffic }, seed });
       expect(violations, combination).toEqual([]);
     }
