@@ -33,8 +33,12 @@ export class VirtualTime implements Clock {
     this.#nowNs = Math.max(this.#nowNs, nowNs);
   }
 
+  /**
+   * Never earlier: sums of milliseconds are a little off, and who is woken a part of a nanosecond early asks to be woken
+   * after that part, for ever.
+   */
   after(delayMs: number, run: () => void): () => void {
-    return this.at(this.#nowNs + Math.round(delayMs * 1e6), run);
+    return this.at(this.#nowNs + Math.ceil(delayMs * 1e6), run);
   }
 
   every(intervalMs: number, run: () => void): () => void {

@@ -88,6 +88,8 @@ const startNs = 1_000_000_000;
 /** what the clock shows when a world begins */
 export const startMs = startNs / 1e6;
 const collectMs = 1000;
+/** at one time; more: somebody asks to be woken now whenever he is */
+const mostTurns = 1_000_000;
 /** a pair's numbers are looked at no more often: each look costs as much as many packets */
 const leastPairTickMs = 50;
 /** where the smallest world has its neighbours */
@@ -171,7 +173,10 @@ export class World {
   runUntil(atMs: number): void {
     const untilNs = startNs + Math.round(atMs * 1e6);
     const { time, plane } = this;
+    let [turns, sinceNs] = [0, time.nowNs];
     for (;;) {
+      if (time.nowNs !== sinceNs) [turns, sinceNs] = [0, time.nowNs];
+      if (++turns > mostTurns) throw new Error(`the world stands still at ${this.nowMs} ms: something is never done`);
       plane.advance(time.nowNs, Math.max(time.nowNs, Math.min(untilNs, time.nextNs)), this.#out);
       time.goTo(this.#out[0]!);
       const wants = this.#out[1]!;
