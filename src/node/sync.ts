@@ -124,6 +124,8 @@ export class PairSync {
   readonly #baseOf = new Map<string, string>();
   readonly #refused = new Map<string, string>();
   #tunnelsSeen: NodeState['tunnels'] = new Map();
+  /** those whose bases are noted */
+  #tunnelsNoted: NodeState['tunnels'] = new Map();
   #sweepsBefore = 0;
   #saysComplete = false;
   #digestDueMs = 0;
@@ -224,6 +226,7 @@ export class PairSync {
   /** To be called every few milliseconds, and after packets were received. */
   tick(): void {
     const nowMs = this.#options.nowMs();
+    this.#noteBases();
     if (this.#icl.isConnected) this.#look(nowMs);
     this.#send(this.#icl.tick(nowMs));
     this.#heardMs = this.#icl.heardMs ?? this.#heardMs;
@@ -528,6 +531,29 @@ export class PairSync {
     return true;
   }
 
+  /**
+   * Keys that were agreed on here, connected or not, get their base before any generation after it is claimed. The peer
+   * need not acknowledge it: whoever hears of such a key hears of the base with it, so a node that lost both is told.
+   */
+  #noteBases(): void {
+    const { state, generation } = this.#options;
+    const { tunnels, config } = state();
+    if (tunnels === this.#tunnelsNoted) return;
+    const own = generation();
+    if (own === null) return;
+    const configured = new Set(config?.vpns.map(({ name }) => name));
+    for (const [name, tunnel] of tunnels) {
+      if (this.#tunnelsNoted.get(name) === tunnel || tunnel.outbound === null) continue;
+      const key = `${name} ${tunnel.outbound.spi}`;
+      // a key that the peer agreed on has bases since it was heard
+      if (this.#bases.has(key) || configured.has(name)) continue;
+      if (groupOf(this.#pair, tunnel.tunnel) === null) continue;
+      this.#bases.set(key, new Map([[this.#pair.localId, own]]));
+      this.#basesAcknowledged.add(key);
+    }
+    this.#tunnelsNoted = tunnels;
+  }
+
   #sayBase(key: string, generation: number): void {
     const value = new Uint8Array(4);
     setU32(value, 0, generation);
@@ -630,6 +656,7 @@ export class PairSync {
   /** A group has become active here, or is so no longer. */
   srgChanged(id: number, _from: SrgStatus, to: SrgStatus): void {
     if (id === 0 || (to === 'ACTIVE') === this.#active.has(id)) return;
+    this.#noteBases();
     const tunnels = [...this.#options.state().tunnels.values()].filter(
       ({ tunnel, outbound }) => outbound !== null && groupOf(this.#pair, tunnel) === id,
     );

@@ -328,6 +328,51 @@ describe('a pair in step', () => {
     expect(b.pair.view().refused.get('agreed')).toMatch(/not acknowledged/);
   });
 
+  it('keys that were agreed on while the node stands alone are sealed with after the next takeover, too', () => {
+    const made = started();
+    const [a] = both(made);
+    made.kill(2);
+    a.pair.linkDown();
+    made.run(20);
+    const [keys] = manualTunnels(configOf(gatewayText(1)), a.generation);
+    const secret = (byte: number) => new Secret(new Uint8Array(36).fill(byte));
+    const { isDormant: _, ...fresh } = keys!;
+    a.driver.post({
+      kind: 'tunnels-keyed',
+      tunnels: [
+        {
+          ...fresh,
+          tunnel: { ...keys!.tunnel, name: 'agreed', id: 7 },
+          inbound: [{ spi: 0x5001, key: secret(1) }],
+          outbound: { spi: 0x5002, key: secret(2) },
+          epoch: 0,
+        },
+      ],
+    });
+    // before any tick: the base is of before the takeover
+    a.become('BACKUP');
+    a.become('ACTIVE');
+    expect(a.pair.view().refused.get('agreed')).toBeUndefined();
+    made.run(20);
+    // the other node comes back: it is told of the key and the base at once, and takes over
+    made.reboot(2);
+    made.run(400);
+    const b = both(made)[1];
+    expect(b.driver.state.tunnels.has('agreed')).toBe(true);
+    made.kill(1);
+    b.become('ACTIVE');
+    made.run(5);
+    expect(b.pair.view().refused.get('agreed')).toBeUndefined();
+    // which who lost both is told, with the base that it had
+    made.reboot(1);
+    made.run(400);
+    const again = both(made)[0];
+    made.kill(2);
+    again.become('ACTIVE');
+    made.run(5);
+    expect(again.pair.view().refused.get('agreed')).toBeUndefined();
+  });
+
   it('malformed tunnels are none', () => {
     const [keys] = manualTunnels(configOf(gatewayText(1)), 1);
     const bytes = encodeTunnel({
