@@ -110,7 +110,9 @@ export class Agreement {
   fail(gateway: string): void {
     this.#deaf.add(gateway);
     if (this.#world.life(gateway) === 'dead' || this.#world.life(gateway) === 'off') return;
-    const tunnels = [...this.#world.state(gateway).tunnels.keys()];
+    // the interchassis link's keys are its configuration's, and stay
+    const { tunnels: all, config } = this.#world.state(gateway);
+    const tunnels = [...all.keys()].filter((name) => config?.highAvailability?.peer.linkEncryption?.name !== name);
     this.#world.post(gateway, { kind: 'tunnels-removed', tunnels });
   }
 

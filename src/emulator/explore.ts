@@ -7,7 +7,7 @@ import { describeEvent } from './convergence.js';
 import { Draws } from './draws.js';
 import { type RunOptions, type RunResult, runScenario } from './run.js';
 import { defaultDetection, type FaultKind, type Scenario, type ScenarioEvent } from './scenario.js';
-import { type TopologySpec, trustLink, untrustLink } from './topology.js';
+import { icdLink, iclLink, nodesOf, type TopologySpec, trustLink, untrustLink } from './topology.js';
 
 export interface Violation {
   /** repeats the run: penstock simulate --run-seed */
@@ -26,10 +26,12 @@ const mendedMs = 50_000;
 const leastFaults = 5;
 const mostFaults = 8;
 
-const topologies: readonly (Pick<TopologySpec, 'method' | 'routers'> & { readonly name: string })[] = [
-  { name: 'ecmp', method: 'ecmp', routers: 1 },
-  { name: 'tlb', method: 'tlb', routers: 1 },
-  { name: 'tlb-dual', method: 'tlb', routers: 2 },
+const topologies: readonly (TopologySpec & { readonly name: string })[] = [
+  { name: 'ecmp', method: 'ecmp', routers: 1, gateways: 3, tunnels: 10 },
+  { name: 'tlb', method: 'tlb', routers: 1, gateways: 3, tunnels: 10 },
+  { name: 'tlb-dual', method: 'tlb', routers: 2, gateways: 3, tunnels: 10 },
+  { name: 'tlb-pair', method: 'tlb', routers: 1, pairs: true, gateways: 2, tunnels: 10 },
+  { name: 'tlb-dual-pair', method: 'tlb', routers: 2, pairs: true, gateways: 2, tunnels: 10 },
 ];
 
 const kinds: readonly FaultKind[] = [
@@ -57,8 +59,7 @@ export function seedOfRun(seed: number, run: number): number {
 /** What one run tries. Pure: a function of its seed. */
 export function drawScenario(seed: number): { readonly topology: string; readonly scenario: Scenario } {
   const draws = new Draws(seed, 'scenario');
-  const { name, ...kind } = draws.pick(topologies);
-  const spec: TopologySpec = { ...kind, gateways: 3, tunnels: 10 };
+  const { name, ...spec } = draws.pick(topologies);
   const events = Array.from({ length: draws.between(leastFaults, mostFaults) }, () => drawFault(draws, spec));
   return {
     topology: name,
@@ -80,11 +81,19 @@ export function drawScenario(seed: number): { readonly topology: string; readonl
 function drawFault(draws: Draws, spec: TopologySpec): ScenarioEvent {
   const atMs = draws.between(firstFaultMs, lastFaultMs);
   const forMs = draws.between(100, Math.min(8000, mendedMs - atMs));
-  const gateway = `gw${draws.between(1, spec.gateways)}`;
+  const unit = draws.between(1, spec.gateways);
+  const isPair = spec.pairs === true;
+  const gateway = draws.pick(nodesOf(unit, isPair)).name;
   const router = `mx${draws.between(1, spec.routers)}`;
   const node = draws.chance(1, 5) ? router : gateway;
   const isTrust = draws.chance(1, 2);
-  const link = isTrust ? trustLink(router, gateway) : untrustLink(router, gateway);
+  // of a pair, the links between its nodes as often as one of the router's
+  const isWithin = isPair && draws.chance(1, 3);
+  const link = isWithin
+    ? draws.pick([iclLink(unit), icdLink(unit)])
+    : isTrust
+      ? trustLink(router, gateway)
+      : untrustLink(router, gateway);
   const kind = draws.pick(kinds);
   switch (kind) {
     case 'kill':
@@ -95,7 +104,7 @@ function drawFault(draws: Draws, spec: TopologySpec): ScenarioEvent {
     case 'link-down':
       return { kind, link, atMs, forMs };
     case 'one-way-loss':
-      return { kind, link, from: draws.chance(1, 2) ? router : gateway, atMs, forMs };
+      return { kind, link, from: isWithin || draws.chance(1, 2) ? gateway : router, atMs, forMs };
     case 'link-quality': {
       const part = () => (draws.chance(1, 2) ? draws.between(1_000, 300_000) : 0);
       const quality = {
@@ -106,7 +115,7 @@ function drawFault(draws: Draws, spec: TopologySpec): ScenarioEvent {
         lossPpm: part(),
         reorderPpm: part(),
         // behind the tunnel nobody would notice but the hosts
-        corruptPpm: isTrust ? part() : 0,
+        corruptPpm: isTrust && !isWithin ? part() : 0,
       };
       return { kind, link, quality, atMs, forMs };
     }
