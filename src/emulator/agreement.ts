@@ -112,7 +112,9 @@ export class Agreement {
     if (this.#world.life(gateway) === 'dead' || this.#world.life(gateway) === 'off') return;
     // the interchassis link's keys are its configuration's, and stay
     const { tunnels: all, config } = this.#world.state(gateway);
-    const tunnels = [...all.keys()].filter((name) => config?.highAvailability?.peer.linkEncryption?.name !== name);
+    const tunnels = [...all.keys()].filter(
+      (name) => config?.highAvailability?.peer.linkEncryption?.name !== name,
+    );
     this.#world.post(gateway, { kind: 'tunnels-removed', tunnels });
   }
 

@@ -176,7 +176,8 @@ export class World {
     let [turns, sinceNs] = [0, time.nowNs];
     for (;;) {
       if (time.nowNs !== sinceNs) [turns, sinceNs] = [0, time.nowNs];
-      if (++turns > mostTurns) throw new Error(`the world stands still at ${this.nowMs} ms: something is never done`);
+      if (++turns > mostTurns)
+        throw new Error(`the world stands still at ${this.nowMs} ms: something is never done`);
       plane.advance(time.nowNs, Math.max(time.nowNs, Math.min(untilNs, time.nextNs)), this.#out);
       time.goTo(this.#out[0]!);
       const wants = this.#out[1]!;

@@ -169,7 +169,8 @@ describe('scenarios that are shipped', () => {
     for (const { combination, scenario: of } of scenarios!) {
       // a pair costs ten times as much: all of them with PENSTOCK_SIMULATIONS=100
       const isShort = runs < 100 && combination.includes('pair');
-      if (isShort && (combination !== 'tlb-pair' || !/^(gateway-kill|pair-|interchassis)/.test(file))) continue;
+      if (isShort && (combination !== 'tlb-pair' || !/^(gateway-kill|pair-|interchassis)/.test(file)))
+        continue;
       // a part of the traffic: the rest costs time and shows nothing more
       const traffic = of.traffic.map((each) => ({ ...each, packetsPerSecond: each.packetsPerSecond / 4 }));
       const { violations } = runScenario({ scenario: { ...of, traffic }, seed });
