@@ -117,6 +117,8 @@ export class PairSync {
   /** by the same key: what the peer said of its own */
   readonly #heard = new Map<string, Heard>();
   readonly #armed = new Set<string>();
+  /** tunnels that are active here and of which the peer, active too until just now, said its numbers */
+  readonly #rivalled = new Set<string>();
   /** by tunnel and SPI: each node's base generation of the outbound key */
   readonly #bases = new Map<string, Map<number, number>>();
   readonly #basesAcknowledged = new Set<string>();
@@ -393,6 +395,7 @@ export class PairSync {
     if (nowMs < this.#lookDueMs) return;
     this.#lookDueMs = nowMs + syncTuning.burstMs / 2;
     this.#lookAtTunnels();
+    this.#passRivals();
     this.#lookAtNumbers(nowMs);
     for (const originals of [this.#basesOut, this.#tunnelsOut, this.#numbersOut]) originals.catchUp();
     const { replicateSessions } = this.#pair.sync;
@@ -636,7 +639,41 @@ export class PairSync {
     // numbers never go back, whatever the connection
     if (before === undefined || sequence >= before.sequence)
       this.#heard.set(key, { sequence, atMs: this.#options.nowMs() });
+    // a standby says no numbers but those of when it let go
+    const name = key.slice(key.indexOf(' ') + 1);
+    const tunnel = this.#options.state().tunnels.get(name);
+    if (tunnel !== undefined && this.#isActive(tunnel)) this.#rivalled.add(name);
     return true;
+  }
+
+  /**
+   * Both were active for a while, and the one that let go has used numbers above those of this one: below them the far
+   * end takes nothing any more. So this node goes on above, as if it took over.
+   */
+  #passRivals(): void {
+    if (this.#rivalled.size === 0) return;
+    const { plane, node, state } = this.#options;
+    // while both are active each would pass the other again and again
+    if (this.#peer?.srg?.groups.some(({ id, status }) => status === 'ACTIVE' && this.#active.has(id))) return;
+    const tunnels = [...this.#rivalled].flatMap((name) => {
+      const tunnel = state().tunnels.get(name);
+      return tunnel === undefined || tunnel.outbound === null || !this.#isActive(tunnel) ? [] : [tunnel];
+    });
+    this.#rivalled.clear();
+    const indices = tunnels.map(({ outbound }) => outbound!.index);
+    const own = plane.saSequences(node, 'outbound', Uint32Array.from(indices));
+    const behind = tunnels.filter(({ tunnel, outbound }, i) => {
+      const heard = this.#heard.get(numberKey(tunnel.name, 'o', outbound!.spi));
+      return heard !== undefined && heard.sequence > own[i]!;
+    });
+    const seen = tunnels.flatMap(({ tunnel, inbound }) =>
+      inbound.flatMap(({ index, spi }) => {
+        const top = this.#heard.get(numberKey(tunnel.name, 'i', spi));
+        return top === undefined ? [] : [{ index, sequence: top.sequence }];
+      }),
+    );
+    if (seen.length > 0) plane.changeNumbers(node, 'inbound', seen);
+    this.#takeOver(behind);
   }
 
   /** This node stands alone: it never stops sending. */
@@ -741,15 +778,21 @@ export class PairSync {
   /** The other node seals from now on. Where this one stood is said once more. */
   #letGo(tunnels: readonly TunnelState[]): void {
     if (tunnels.length === 0) return;
-    const { plane, node } = this.#options;
+    const { plane, node, nowMs } = this.#options;
     plane.changeNumbers(
       node,
       'outbound',
       tunnels.map(({ outbound }): OutboundNumbers => ({ index: outbound!.index, kind: 'arm', ...shutGate })),
     );
-    for (const { key } of tunnels.flatMap(numberKeys)) {
-      this.#armed.delete(key);
-      this.#acknowledged.delete(key);
+    for (const direction of ['outbound', 'inbound'] as const) {
+      const sas = tunnels.flatMap(numberKeys).filter((each) => each.direction === direction);
+      const indices = Uint32Array.from(sas, ({ index }) => index);
+      const numbers = plane.saSequences(node, direction, indices);
+      for (const [i, { key }] of sas.entries()) {
+        this.#armed.delete(key);
+        this.#sayNumber(key, numbers[i]!, nowMs());
+        this.#acknowledged.delete(key);
+      }
     }
   }
 

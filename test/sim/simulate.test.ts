@@ -70,6 +70,18 @@ it(`holds in ${runs} runs with random faults (PENSTOCK_SIMULATIONS, PENSTOCK_SEE
   }
 });
 
+it('goes on above the numbers of a standby that was active for a while, believing that it stood alone', () => {
+  const drawn = drawScenario(21_234_947_022_664).scenario;
+  const events = drawn.events.filter((event) => event.kind === 'freeze' && event.node === 'gw1a');
+  expect(events).toHaveLength(1);
+  const { violations } = runScenario({
+    scenario: { ...drawn, events },
+    seed: 21_234_947_022_664,
+    allMustRecover: true,
+  });
+  expect(violations).toEqual([]);
+});
+
 describe('is able to find', () => {
   it('a violation in random faults, and the few faults that show it', () => {
     const { violation } = exploreOne(seedOfRun(seed, 1), () => {
