@@ -148,13 +148,14 @@ bool Forwarder::poll(uint32_t worker, uint64_t now) {
   if (worker == 0 && known > 0 && liveness_.due(now)) [[unlikely]]
     moved |= shard.keep_alive(static_cast<uint16_t>(known));
   shard.retry_pending();
-  if (shard.move.round != owners_.round()) [[unlikely]]
-    shard.move_flows();
   if (worker == 0) shard.tick_neighbours();
   shard.expire();
   shard.expire_flows();
   moved |= shard.sync.poll(now);
   shard.flush_all();
+  // with nothing queued any more that came while a flow was still this worker's
+  if (shard.move.round != owners_.round()) [[unlikely]]
+    shard.move_flows();
   return moved;
 }
 

@@ -71,11 +71,10 @@ bool Forwarder::Shard::begin_move() {
   for (uint32_t b = 0; b < FlowOwners::kBuckets; ++b) {
     const uint32_t wanted = owners.wanted(b);
     if (owners.owner(b) != worker || wanted == worker) continue;
-    if (move.to == FlowOwners::kNobody) {
-      move.to = wanted;
-      move.bucket = b;
-    }
-    move.leaves[b] = wanted == move.to;
+    if (move.to == FlowOwners::kNobody) move.to = wanted;
+    if (wanted != move.to) continue;
+    move.leaves[b] = true;
+    move.bucket = b;  // the last one: they are taken in this order, so that all are once it is
   }
   if (move.to == FlowOwners::kNobody) {
     move.round = round;

@@ -309,7 +309,7 @@ struct Forwarder::Shard {
   struct Move {
     uint32_t round = 0;  // of the owners: up to this one nothing is left to move
     uint32_t to = FlowOwners::kNobody;
-    uint32_t bucket = 0;  // one of those that go
+    uint32_t bucket = 0;  // the last of those that go
     std::array<bool, FlowOwners::kBuckets> leaves = {};
     uint32_t sessions = kNoSession;  // cursors; kNoSession: all have gone
     uint32_t flows = kNoSession;
