@@ -6,6 +6,7 @@
 namespace penstock::libcrypto {
 
 struct Functions {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration takes none
 #define PENSTOCK_LIBCRYPTO(result, name, arguments) result(*name) arguments;
 #include "crypto/libcrypto.def"
 #undef PENSTOCK_LIBCRYPTO

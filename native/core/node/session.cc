@@ -62,10 +62,6 @@ SessionKey key_of(const Flow5& flow, uint16_t routing_instance, uint16_t zone) {
                                               flow.destination_port, flow.protocol, routing_instance, zone);
 }
 
-bool has_tcp_header(const Frame& frame) {
-  return frame.protocol == protocol::kTcp && frame.l4 != 0 && (frame.flags & kFirstFragment) == 0;
-}
-
 }  // namespace
 
 // Fragments of a datagram share one flow without ports, the first one included: the others have none.

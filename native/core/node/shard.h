@@ -43,6 +43,10 @@ struct Flow5 {
   bool is_error;  // an ICMP error: the other fields are of the flow that it quotes, turned round
 };
 
+inline bool has_tcp_header(const Frame& frame) {
+  return frame.protocol == protocol::kTcp && frame.l4 != 0 && (frame.flags & kFirstFragment) == 0;
+}
+
 // What a virtual service's packet belongs to, seen from its client whichever way it goes. Of an ICMP error
 // it is the flow of the packet that it quotes.
 struct ServiceFlow {

@@ -117,7 +117,7 @@ uint32_t Forwarder::sync_pull(uint8_t* out, uint32_t most) {
     idle = taken == 0 ? idle + 1 : 0;
     if (held.holds && most - used >= sync::kMarkBytes) used += sync_mark(out + used);
   }
-  sync_.next_worker = (sync_.next_worker + 1) % workers;
+  if (++sync_.next_worker >= workers) sync_.next_worker = 0;
   return used;
 }
 
