@@ -1,5 +1,7 @@
 #include "flow_hash.h"
 
+#include "../packet/siphash.h"
+
 namespace penstock {
 namespace chash {
 
@@ -25,40 +27,14 @@ uint64_t xxh64(const uint8_t* bytes, size_t length, uint64_t seed) {
   return xxh64_avalanche(h);
 }
 
-namespace {
-struct SipState {
-  uint64_t v0, v1, v2, v3;
-  void round() {
-    v0 += v1;
-    v1 = rotate(v1, 13) ^ v0;
-    v0 = rotate(v0, 32);
-    v2 += v3;
-    v3 = rotate(v3, 16) ^ v2;
-    v0 += v3;
-    v3 = rotate(v3, 21) ^ v0;
-    v2 += v1;
-    v1 = rotate(v1, 17) ^ v2;
-    v2 = rotate(v2, 32);
-  }
-  void absorb(uint64_t word) {
-    v3 ^= word;
-    round();
-    v0 ^= word;
-  }
-};
-}  // namespace
-
 uint64_t siphash13(const uint8_t* bytes, size_t length, uint64_t key0, uint64_t key1) {
-  SipState s{key0 ^ 0x736f6d6570736575ull, key1 ^ 0x646f72616e646f6dull, key0 ^ 0x6c7967656e657261ull,
-             key1 ^ 0x7465646279746573ull};
+  SipState s(key0, key1);
   size_t i = 0;
-  for (; i + 8 <= length; i += 8) s.absorb(load64(bytes + i));
+  for (; i + 8 <= length; i += 8) s.absorb<1>(load64(bytes + i));
   uint64_t last = static_cast<uint64_t>(length) << 56;
   for (size_t j = 0; i + j < length; ++j) last |= static_cast<uint64_t>(bytes[i + j]) << (8 * j);
-  s.absorb(last);
-  s.v2 ^= 0xff;
-  for (int r = 0; r < 3; ++r) s.round();
-  return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+  s.absorb<1>(last);
+  return s.finish<3>();
 }
 
 const uint8_t kMicrosoftKey[kToeplitzKeyBytes] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,

@@ -1,9 +1,8 @@
 #include "icd.h"
 
-#include <bit>
-
 #include "ipv4.h"
 #include "ipv6.h"
+#include "siphash.h"
 #include "udp.h"
 
 namespace penstock::icd {
@@ -16,40 +15,6 @@ constexpr uint32_t kNameMask = (1u << 20) - 1;
 uint32_t ip_bytes(const Link& link) {
   return link.peer.is_v4() ? ipv4::kHeaderBytes : ipv6::kHeaderBytes;
 }
-
-struct Sip {
-  uint64_t v0, v1, v2, v3;
-
-  Sip(uint64_t k0, uint64_t k1)
-      : v0(k0 ^ 0x736f6d6570736575),
-        v1(k1 ^ 0x646f72616e646f6d),
-        v2(k0 ^ 0x6c7967656e657261),
-        v3(k1 ^ 0x7465646279746573) {}
-
-  void round() {
-    v0 += v1;
-    v1 = std::rotl(v1, 13) ^ v0;
-    v0 = std::rotl(v0, 32);
-    v2 += v3;
-    v3 = std::rotl(v3, 16) ^ v2;
-    v0 += v3;
-    v3 = std::rotl(v3, 21) ^ v0;
-    v2 += v1;
-    v1 = std::rotl(v1, 17) ^ v2;
-    v2 = std::rotl(v2, 32);
-  }
-  void add(uint64_t word) {
-    v3 ^= word;
-    round();
-    round();
-    v0 ^= word;
-  }
-  uint64_t finish() {
-    v2 ^= 0xff;
-    for (int i = 0; i < 4; ++i) round();
-    return v0 ^ v1 ^ v2 ^ v3;
-  }
-};
 
 uint64_t load48(const uint8_t* at) {
   return static_cast<uint64_t>(load16(at)) << 32 | load32(at + 2);
@@ -67,17 +32,17 @@ uint32_t overhead(const Link& link) {
 }
 
 uint64_t tag(const Key& key, const uint8_t* header, const uint8_t* inner, uint32_t length) {
-  Sip sip(key.words[0], key.words[1]);
+  SipState sip(key.words[0], key.words[1]);
   uint8_t first[8];
   std::memcpy(first, header, kTagAt);
   store16(first + kTagAt, static_cast<uint16_t>(length));
-  sip.add(load_raw<uint64_t>(first));
+  sip.absorb<2>(load_raw<uint64_t>(first));
   uint32_t at = 0;
-  for (; at + 8 <= length; at += 8) sip.add(load_raw<uint64_t>(inner + at));
+  for (; at + 8 <= length; at += 8) sip.absorb<2>(load_raw<uint64_t>(inner + at));
   uint64_t last = static_cast<uint64_t>(length + sizeof first) << 56;
   for (uint32_t i = 0; at + i < length; ++i) last |= static_cast<uint64_t>(inner[at + i]) << (8 * i);
-  sip.add(last);
-  return sip.finish() & kTagMask;
+  sip.absorb<2>(last);
+  return sip.finish<4>() & kTagMask;
 }
 
 void seal(Frame& frame, uint8_t* packet, const Link& link, const Header& header, uint64_t flow) {
