@@ -6,7 +6,13 @@
 import { describeEvent } from './convergence.js';
 import { Draws } from './draws.js';
 import { type RunOptions, type RunResult, runScenario } from './run.js';
-import { defaultDetection, type FaultKind, type Scenario, type ScenarioEvent } from './scenario.js';
+import {
+  defaultDetection,
+  type FaultKind,
+  faultKinds,
+  type Scenario,
+  type ScenarioEvent,
+} from './scenario.js';
 import { icdLink, iclLink, nodesOf, type TopologySpec, trustLink, untrustLink } from './topology.js';
 
 export interface Violation {
@@ -34,21 +40,8 @@ const topologies: readonly (TopologySpec & { readonly name: string })[] = [
   { name: 'tlb-dual-pair', method: 'tlb', routers: 2, pairs: true, gateways: 2, tunnels: 10 },
 ];
 
-const kinds: readonly FaultKind[] = [
-  'kill',
-  'power-off',
-  'reboot',
-  'freeze',
-  'link-down',
-  'one-way-loss',
-  'link-quality',
-  'clock-skew',
-  'ipsec-failure',
-  'routing-restart',
-  'graceful-restart',
-  'tlb-restart',
-  'members',
-];
+/** All but a change of routers, which is planned and no fault. */
+const kinds: readonly FaultKind[] = faultKinds.filter((kind) => kind !== 'switch-over');
 
 /** The seed of run number n: whatever n is, the same run. */
 export function seedOfRun(seed: number, run: number): number {
